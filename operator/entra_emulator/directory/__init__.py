@@ -1,0 +1,1 @@
+"""The directory: objects, their rules, and what a read sees of them. No HTTP in here."""

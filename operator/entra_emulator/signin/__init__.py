@@ -1,0 +1,1 @@
+"""Sign-in: discovery, authorization, tokens. The emulated part of login.microsoftonline.com."""

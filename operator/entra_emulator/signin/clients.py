@@ -1,0 +1,162 @@
+"""Who the client of a token request is, and how it proves that.
+
+Source: "Microsoft identity platform application authentication certificate credentials", "Workload
+identity federation", and the code flow's rules per platform.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import jwt
+from jwt.types import Options
+
+from entra_emulator.directory import credentials
+from entra_emulator.directory.directory import Key
+from entra_emulator.directory.store import Document, Kind
+from entra_emulator.directory.views import FEDERATED
+from entra_emulator.signin import errors
+from entra_emulator.signin.tokens import Client
+from entra_emulator.world import World
+
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CLOCK_SKEW: Final = timedelta(minutes=5)
+_CLIENT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_UNVERIFIED: Options = {"verify_signature": False}
+_WITHOUT_TIMES: Options = {
+    "verify_aud": False,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+
+Form = Mapping[str, str]
+
+
+def find(world: World, client_id: str) -> tuple[Document, Document]:
+    """Service principal and application of the client, as the token service sees them."""
+    if not _CLIENT_ID.fullmatch(client_id):
+        raise errors.invalid_client_id(client_id)
+    directory = world.directory
+    application = directory.lookup(Kind.APPLICATION, Key(client_id, "appId"))
+    principal = directory.lookup(Kind.SERVICE_PRINCIPAL, Key(client_id, "appId"))
+    if application is None or principal is None:
+        raise errors.unknown_client(client_id, directory.tenant_id)
+    seen_principal, seen_application = directory.seen(principal), directory.seen(application)
+    if seen_principal is None or seen_application is None:
+        raise errors.unknown_client(client_id, directory.tenant_id)
+    if seen_principal["accountEnabled"] is False or seen_application["isDisabled"]:
+        raise errors.disabled_client(client_id)
+    return seen_principal, seen_application
+
+
+def confidential(world: World, form: Form) -> Client:
+    """The client, which must show a secret or an assertion."""
+    principal, application = find(world, required(form, "client_id"))
+    if form.get("client_assertion"):
+        _check_assertion(world, application, form)
+        return Client(principal, application, "2")
+    if not form.get("client_secret"):
+        raise errors.secret_missing()
+    _check_secret(world, application, form["client_secret"])
+    return Client(principal, application, "1")
+
+
+def for_platform(world: World, form: Form, platform: str, origin: str | None) -> Client:
+    """The client that redeems a code or refresh token made for a redirect URI on `platform`.
+
+    `origin` is the request's Origin header: only pages send it.
+    """
+    if platform == "spa":
+        if origin is None:
+            raise errors.not_cross_origin()
+        return _public(world, form)
+    if origin is not None:
+        raise errors.cross_origin(origin)
+    return _public(world, form) if platform == "publicClient" else confidential(world, form)
+
+
+def required(form: Form, name: str) -> str:
+    """A parameter that must be there."""
+    value = form.get(name)
+    if not value:
+        raise errors.missing_parameter(name)
+    return value
+
+
+def _public(world: World, form: Form) -> Client:
+    principal, application = find(world, required(form, "client_id"))
+    if form.get("client_secret") or form.get("client_assertion"):
+        raise errors.secret_from_public()
+    return Client(principal, application, "0")
+
+
+def _check_secret(world: World, application: Document, secret: str) -> None:
+    credential = world.directory.passwords.matching(application, secret)
+    if credential is None:
+        raise errors.wrong_secret(application["appId"])
+    if not credentials.is_usable(credential, world.clock.now()):
+        raise errors.expired_secret(application["appId"])
+
+
+def _check_assertion(world: World, application: Document, form: Form) -> None:
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise errors.assertion_type()
+    assertion = form["client_assertion"]
+    try:
+        claims = jwt.decode(assertion, options=_UNVERIFIED)
+    except (jwt.InvalidTokenError, ValueError) as error:
+        raise errors.assertion_malformed() from error
+    if claims.get("iss") == claims.get("sub") == application["appId"]:
+        raise errors.assertion_key_unknown(application["appId"])
+    issuer = _trusted_issuer(application, claims)
+    _check_signature(world, assertion, issuer)
+    _check_times(world.clock.now(), claims)
+
+
+def _trusted_issuer(application: Document, claims: Mapping[str, Any]) -> str:
+    """The issuer of a federated credential that fits the claims; matching is by exact text."""
+    issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
+    given = claims.get("aud", "")
+    audiences = [str(item) for item in (given if isinstance(given, list) else [given])]
+    known = application.get(FEDERATED, [])
+    if not known:
+        raise errors.no_federation(issuer, subject, ", ".join(audiences))
+    of_issuer = [item for item in known if item["issuer"] == issuer]
+    if not of_issuer:
+        raise errors.federation_mismatch(700211, "issuer", issuer)
+    of_subject = [item for item in of_issuer if item["subject"] == subject]
+    if not of_subject:
+        raise errors.federation_mismatch(700213, "subject", subject)
+    if not any(set(item["audiences"]) & set(audiences) for item in of_subject):
+        raise errors.federation_mismatch(700212, "audience", ", ".join(audiences))
+    return issuer
+
+
+def _check_signature(world: World, assertion: str, issuer: str) -> None:
+    key = world.directory.issuer_keys.get(issuer)
+    if key is None:
+        raise errors.assertion_signature()
+    try:
+        jwt.decode(assertion, key, algorithms=["RS256"], options=_WITHOUT_TIMES)
+    except (jwt.InvalidTokenError, ValueError) as error:
+        raise errors.assertion_signature() from error
+
+
+def _check_times(now: datetime, claims: Mapping[str, Any]) -> None:
+    expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf", claims.get("iat", 0)))
+    if expires is None or begins is None or not begins - CLOCK_SKEW <= now < expires + CLOCK_SKEW:
+        raise errors.assertion_expired(now)
+
+
+def _moment(value: Any) -> datetime | None:
+    """A NumericDate, which may have a fraction."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,42 @@
+"""Everything that a request handler needs, in one place: one emulated cloud with one tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from entra_emulator.clock import Clock
+from entra_emulator.directory.directory import Directory
+from entra_emulator.journal import Journal
+from entra_emulator.seeds import Seeds, plant
+from entra_emulator.signin.keys import SigningKey
+from entra_emulator.signin.sessions import Sessions
+from entra_emulator.weather import Weather
+
+
+@dataclass(slots=True)
+class World:
+    """The state of the emulator. `origin` is its URL without a trailing slash."""
+
+    origin: str
+    clock: Clock
+    seeds: Seeds
+    directory: Directory
+    key: SigningKey
+    journal: Journal = field(default_factory=Journal)
+    weather: Weather = field(default_factory=Weather)
+    sessions: Sessions = field(default_factory=Sessions)
+
+    @classmethod
+    def create(cls, origin: str, clock: Clock, seeds: Seeds) -> World:
+        """A world with a freshly seeded directory."""
+        world = cls(origin.rstrip("/"), clock, seeds, Directory(clock), SigningKey.shared())
+        plant(world.directory, seeds)
+        return world
+
+    def reset(self) -> None:
+        """Back to the seeds: no faults, no lag, no sessions, an empty log. The clock goes on."""
+        self.directory = Directory(self.clock)
+        plant(self.directory, self.seeds)
+        self.journal.clear()
+        self.weather.clear()
+        self.sessions = Sessions()

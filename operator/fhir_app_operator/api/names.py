@@ -1,0 +1,39 @@
+"""Every name that other systems see: group, finalizers, labels, annotations, field manager.
+
+The group is spelled once, here. Changing anything in this module is an API change.
+"""
+
+from typing import Final
+
+GROUP: Final = "fhirapps.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+REGISTRATION_KIND: Final = "FhirAppRegistration"
+REGISTRATION_PLURAL: Final = "fhirappregistrations"
+TENANT_KIND: Final = "EntraTenant"
+TENANT_PLURAL: Final = "entratenants"
+
+FINALIZER: Final = f"{GROUP}/application"
+"""On a registration that may own something in Entra."""
+
+IN_USE_FINALIZER: Final = f"{GROUP}/in-use"
+"""On a tenant that registrations refer to: their deletion still needs it."""
+
+FIELD_MANAGER: Final = "fhir-app-operator"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "fhir-app-operator"
+REGISTRATION_LABEL: Final = f"{GROUP}/registration"
+"""On a Secret: the UID of the registration it belongs to."""
+
+KEY_ID_ANNOTATION: Final = f"{GROUP}/key-id"
+NONCE_ANNOTATION: Final = f"{GROUP}/nonce"
+EXPIRES_AT_ANNOTATION: Final = f"{GROUP}/expires-at"
+WRITTEN_AT_ANNOTATION: Final = f"{GROUP}/written-at"
+DATA_DIGEST_ANNOTATION: Final = f"{GROUP}/data-sha256"
+"""Digest of all of the Secret's data: tells our own write from a person's edit."""
+CREDENTIAL_DIGEST_ANNOTATION: Final = f"{GROUP}/credential-sha256"
+"""Digest of the credential's value alone: tells a lost credential from another edited key."""
+
+DEFAULT_NAMESPACE: Final = "fhir-app-operator"
+ENVIRONMENT_PREFIX: Final = "FHIR_APP_OPERATOR_"

@@ -1,0 +1,53 @@
+"""Version v1alpha1: the two kinds as pydantic models, their CEL rules and the CRD renderer.
+
+The models read what the API server returns: defaults are filled in, unknown fields are ignored.
+Validation for people happens in the API server, by the schema and the rules rendered from here.
+"""
+
+from fhir_app_operator.api.v1alpha1.conditions import Condition
+from fhir_app_operator.api.v1alpha1.registration import (
+    AppType,
+    ClientSecret,
+    Credential,
+    CredentialState,
+    CredentialStatus,
+    CustomAppRole,
+    CustomScope,
+    DeletionPolicy,
+    FhirAppRegistration,
+    PendingCredential,
+    RedirectUris,
+    RegistrationSpec,
+    RegistrationStatus,
+    Resource,
+)
+from fhir_app_operator.api.v1alpha1.tenant import (
+    Cloud,
+    EntraTenant,
+    LabelSelector,
+    TenantSpec,
+    TenantStatus,
+)
+
+__all__ = [
+    "AppType",
+    "ClientSecret",
+    "Cloud",
+    "Condition",
+    "Credential",
+    "CredentialState",
+    "CredentialStatus",
+    "CustomAppRole",
+    "CustomScope",
+    "DeletionPolicy",
+    "EntraTenant",
+    "FhirAppRegistration",
+    "LabelSelector",
+    "PendingCredential",
+    "RedirectUris",
+    "RegistrationSpec",
+    "RegistrationStatus",
+    "Resource",
+    "TenantSpec",
+    "TenantStatus",
+]

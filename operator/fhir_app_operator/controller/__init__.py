@@ -1,0 +1,1 @@
+"""The loop: what triggers a pass (`handlers`), when (`queue`), what it does (`reconciler`)."""

@@ -1,0 +1,103 @@
+"""Between the queue and the reconcilers: when a key is due again, and who should look next."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from fhir_app_operator.api.v1alpha1 import CredentialState
+from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
+from fhir_app_operator.controller.queue import Next, WorkQueue
+from fhir_app_operator.controller.reconciler import Outcome, Reconciler
+from fhir_app_operator.controller.tenants import TenantReconciler
+from fhir_app_operator.telemetry.metrics import Metrics
+
+_TENANT_DELAY: Final = 2.0
+"""Seconds to gather changes in before a tenant counts its registrations again."""
+
+
+class Dispatcher:
+    """Runs the right reconciler for a key and turns its outcome into queue work.
+
+    Args:
+        registrations, tenants: the reconcilers.
+        index: who depends on whom.
+        metrics: where passes are counted.
+        resync: how often everything is compared with Entra.
+    """
+
+    def __init__(
+        self, registrations: Reconciler, tenants: TenantReconciler, index: Index,
+        metrics: Metrics, resync: timedelta,
+    ) -> None:  # fmt: skip
+        self._registrations = registrations
+        self._tenants = tenants
+        self._index = index
+        self._metrics = metrics
+        self._resync = resync.total_seconds()
+        self.queue: WorkQueue[Key] | None = None
+
+    async def process(self, key: Key) -> Next:
+        """Run one pass for `key`; says when the next one is due."""
+        started = time.monotonic()
+        controller = "fhirappregistration" if isinstance(key, RegistrationKey) else "entratenant"
+        result = "error"
+        try:
+            with structlog.contextvars.bound_contextvars(controller=controller, object=str(key)):
+                outcome = await self._pass(key)
+            result = outcome.result
+        finally:
+            self._metrics.passed(controller, result, time.monotonic() - started)
+        self._wake(key, outcome)
+        return self._next(outcome)
+
+    async def _pass(self, key: Key) -> Outcome:
+        if isinstance(key, RegistrationKey):
+            return await self._registrations.reconcile(key)
+        return await self._tenants.reconcile(key.name)
+
+    def _wake(self, key: Key, outcome: Outcome) -> None:
+        queue = self.queue
+        if queue is None:
+            return
+        if isinstance(key, TenantKey):
+            for dependent in self._index.of_tenant(key.name) if outcome.changed else ():
+                queue.add(dependent)
+            return
+        self._note_expiry(key, outcome)
+        if outcome.changed or outcome.result == "gone":
+            for client in self._index.clients_of(key):
+                queue.add(client)
+            tenant = self._index.tenant_of(key)
+            if tenant is not None:
+                queue.add_later(TenantKey(tenant), _TENANT_DELAY)
+        if outcome.result == "gone" and outcome.registration is None:
+            self._index.forget(key)
+
+    def _note_expiry(self, key: RegistrationKey, outcome: Outcome) -> None:
+        registration = None if outcome.result == "gone" else outcome.registration
+        active = [
+            credential.end_time
+            for credential in (registration.status.credentials if registration else ())
+            if credential.state is CredentialState.ACTIVE
+        ]
+        self._metrics.expiry(key.namespace, key.name, active[0] if active else None)
+
+    def _next(self, outcome: Outcome, jitter: Callable[[], float] = random.random) -> Next:
+        match outcome.result:
+            case "gone":
+                return Next()
+            case "waiting" if not outcome.retry_after:
+                return Next(failed=True)
+            case "waiting":
+                floor = outcome.retry_after if outcome.throttled and outcome.retry_after else 0.0
+                return Next(after=outcome.retry_after, failed=True, floor=floor)
+            case _:
+                resync = self._resync * (0.9 + 0.2 * jitter())
+                due = outcome.due.total_seconds() if outcome.due is not None else resync
+                return Next(after=max(1.0, min(resync, due)))

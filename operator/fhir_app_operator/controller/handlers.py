@@ -1,0 +1,224 @@
+"""What triggers a pass. The only importer of Kopf, which serves as informer and process shell.
+
+Handlers do nothing but put keys into the queue: Kopf writes nothing to any object. Its change
+handlers, timers, daemons and indices are not used; each of them breaks a rule of the design.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import kopf
+
+from fhir_app_operator.api import names
+from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
+from fhir_app_operator.kube.secrets import is_as_written
+
+_TOKEN_LIFE: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What Kopf needs to reach the API server; the token is asked for again every few minutes."""
+
+    server: str
+    ca_path: str | None = None
+    ca_data: str | None = None
+    token: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+
+
+LoginSource = Callable[[], Awaitable[Login]]
+
+
+class Backoffs:
+    """Endless jittered delays: Kopf would end the process after a minute of failing answers."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield delays between half a second and 30 seconds, for ever."""
+        delay = 0.5
+        while True:
+            yield random.uniform(delay / 2, delay)  # noqa: S311 - jitter
+            delay = min(30.0, delay * 2)
+
+
+class Add(Protocol):
+    """How keys get into the queue."""
+
+    def __call__(self, key: Key, *, urgent: bool) -> None:
+        """Queue `key`, before calmer work if `urgent`."""
+        ...
+
+
+class Triggers:
+    """Decides which watch events are worth a pass; our own status writes are not."""
+
+    def __init__(self, index: Index, add: Add) -> None:
+        """Take the index to keep and the queue's `add(key, urgent)`."""
+        self._index = index
+        self._add = add
+        self._seen: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+
+    def registration(self, event: kopf.RawEvent) -> None:
+        """A registration was listed, changed or deleted."""
+        body = event["object"]
+        meta = body["metadata"]
+        key = RegistrationKey(meta["namespace"], meta["name"])
+        if event["type"] == "DELETED":
+            self._index.forget(key)
+            self._forget("registration", key.namespace, key.name)
+        else:
+            self._index.update(key, dict(body))
+        if self._is_news(event, "registration", _intent(meta)):
+            self._add(key, urgent=event["type"] is not None)
+            for client in self._index.clients_of(key) if event["type"] is not None else ():
+                self._add(client, urgent=True)
+
+    def tenant(self, event: kopf.RawEvent) -> None:
+        """A tenant was listed, changed or deleted."""
+        meta = event["object"]["metadata"]
+        if self._is_news(event, "tenant", _intent(meta)):
+            urgent = event["type"] is not None
+            self._add(TenantKey(meta["name"]), urgent=urgent)
+            for key in self._index.of_tenant(meta["name"]) if urgent else ():
+                self._add(key, urgent=True)
+
+    def namespace(self, event: kopf.RawEvent) -> None:
+        """A namespace was listed, or its labels changed."""
+        meta = event["object"]["metadata"]
+        labels = tuple(sorted((meta.get("labels") or {}).items()))
+        if self._is_news(event, "namespace", labels) and event["type"] is not None:
+            for key in self._index.in_namespace(meta["name"]):
+                self._add(key, urgent=True)
+
+    def secret(self, event: kopf.RawEvent) -> None:
+        """A Secret of ours was deleted, or does not hold what we wrote."""
+        body = event["object"]
+        if event["type"] is None or (event["type"] != "DELETED" and is_as_written(dict(body))):
+            return
+        uid = (body["metadata"].get("labels") or {}).get(names.REGISTRATION_LABEL, "")
+        key = self._index.by_uid(uid)
+        if key is not None:
+            self._add(key, urgent=True)
+
+    def _is_news(self, event: kopf.RawEvent, kind: str, facts: tuple[Any, ...]) -> bool:
+        meta = event["object"]["metadata"]
+        place = (kind, meta.get("namespace", ""), meta["name"])
+        if event["type"] == "DELETED":
+            self._seen.pop(place, None)
+            return True
+        known = self._seen.get(place)
+        self._seen[place] = facts
+        return known != facts
+
+    def _forget(self, kind: str, namespace: str, name: str) -> None:
+        self._seen.pop((kind, namespace, name), None)
+
+
+def _intent(meta: Any) -> tuple[Any, ...]:
+    """What makes an event of our kinds worth a pass: identity, generation, deletion."""
+    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+
+
+def build_registry(
+    triggers: Triggers,
+    login: LoginSource,
+    stop: asyncio.Event,
+    drain: Callable[[], Awaitable[None]],
+    *,
+    watch_secrets: bool,
+) -> kopf.OperatorRegistry:
+    """Return Kopf's handlers, on a registry of their own.
+
+    Args:
+        triggers: what to do with events.
+        login: reads the current way to the API server.
+        stop: set when Kopf ends, else its own waiter for it would hold the exit for 5 seconds.
+        drain: ends the queue; called before Kopf cancels what runs in its loop.
+        watch_secrets: whether to watch the Secrets that we made (needs list and watch).
+    """
+    registry = kopf.OperatorRegistry()
+    on = {"registry": registry}
+
+    @kopf.on.login(**on)  # type: ignore[arg-type]
+    async def sign_in(**_: Any) -> kopf.ConnectionInfo:
+        found = await login()
+        return kopf.ConnectionInfo(
+            server=found.server, ca_path=found.ca_path, ca_data=found.ca_data,
+            scheme="Bearer" if found.token else None, token=found.token,
+            certificate_path=found.certificate_path, private_key_path=found.private_key_path,
+            expiration=datetime.now(UTC) + _TOKEN_LIFE,
+        )  # fmt: skip
+
+    @kopf.on.cleanup(**on)  # type: ignore[arg-type]
+    async def end(**_: Any) -> None:
+        stop.set()
+        await drain()
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.REGISTRATION_PLURAL, **on)  # type: ignore[arg-type]
+    async def registration(event: kopf.RawEvent, **_: Any) -> None:
+        triggers.registration(event)
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.TENANT_PLURAL, **on)  # type: ignore[arg-type]
+    async def tenant(event: kopf.RawEvent, **_: Any) -> None:
+        triggers.tenant(event)
+
+    @kopf.on.event("v1", "namespaces", **on)  # type: ignore[arg-type]
+    async def namespace(event: kopf.RawEvent, **_: Any) -> None:
+        triggers.namespace(event)
+
+    if watch_secrets:
+
+        @kopf.on.event("v1", "secrets", **on)  # type: ignore[arg-type]
+        async def secret(event: kopf.RawEvent, **_: Any) -> None:
+            triggers.secret(event)
+
+    return registry
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings: it persists nothing, posts nothing, and never gives up."""
+    settings = kopf.OperatorSettings()
+    # Must differ from our own finalizers: Kopf strips its finalizer from objects for which none
+    # of its own handlers needs it.
+    settings.persistence.finalizer = f"{names.GROUP}/kopf-unused"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(
+        prefix=names.GROUP, v1=False
+    )
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(
+        prefix=names.GROUP, v1=False
+    )
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 0.5
+    settings.queueing.exit_timeout = 2
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = Backoffs()
+    settings.watching.label_selectors["v1/secrets"] = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
+    settings.watching.server_timeout = 300
+    settings.watching.reconnect_backoff = 1
+    settings.watching.chunk_size = 500
+    return settings
+
+
+async def watch(registry: kopf.OperatorRegistry, ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Run Kopf until `stop` is set or the process gets SIGTERM or SIGINT.
+
+    Args:
+        registry: from `build_registry`.
+        ready: set once the watches run.
+        stop: ends it.
+    """
+    await kopf.operator(
+        registry=registry, settings=kopf_settings(), clusterwide=True, ready_flag=ready,
+        stop_flag=stop,
+    )  # fmt: skip

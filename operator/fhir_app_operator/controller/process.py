@@ -1,0 +1,187 @@
+"""The running operator: everything put together, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+
+from fhir_app_operator import __version__
+from fhir_app_operator.api import names
+from fhir_app_operator.controller import handlers
+from fhir_app_operator.controller.connections import Connections, OperatorIdentity
+from fhir_app_operator.controller.dispatch import Dispatcher
+from fhir_app_operator.controller.keys import Index, Key
+from fhir_app_operator.controller.queue import WorkQueue
+from fhir_app_operator.controller.reconciler import Reconciler
+from fhir_app_operator.controller.tenants import TenantReconciler
+from fhir_app_operator.controller.world import World
+from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
+from fhir_app_operator.kube.api_server import ApiServer
+from fhir_app_operator.kube.namespaces import Namespaces
+from fhir_app_operator.kube.registrations import Registrations
+from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.planning.model import Policy
+from fhir_app_operator.settings import Settings
+from fhir_app_operator.telemetry.http import TelemetryServer
+from fhir_app_operator.telemetry.metrics import Metrics
+
+_DRAIN_SECONDS = 20.0
+
+
+class Missing(Exception):
+    """Something that the operator needs is not there; the message names it and what to do."""
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        Missing: no API server, no CRDs, or no permission to look.
+    """
+    metrics = Metrics()
+    log = structlog.get_logger("process")
+    async with AsyncExitStack() as stack:
+        access = ClusterAccess(kubeconfig=settings.kubeconfig)
+        api = await _connected(access, metrics)
+        stack.push_async_callback(api.close)
+        world = await stack.enter_async_context(_world(settings, api, metrics))
+        watching, stop = asyncio.Event(), asyncio.Event()
+        queue, triggers = _loop(settings, world, metrics)
+        server = TelemetryServer(
+            metrics,
+            alive=lambda: None if queue.alive else "a worker has died",
+            ready=lambda: None if watching.is_set() else "the watches are not running yet",
+        )
+        await _listen(server, settings)
+        stack.push_async_callback(server.stop)
+        registry = handlers.build_registry(
+            triggers, _login(access), stop, lambda: queue.drain(_DRAIN_SECONDS),
+            watch_secrets=settings.watch_secrets,
+        )  # fmt: skip
+        # The workers start before Kopf does: on its way out it cancels what started later.
+        queue.start()
+        log.info("started", version=__version__, cluster_id=world.cluster_id,
+                 workers=settings.workers, watch_secrets=settings.watch_secrets)  # fmt: skip
+        await handlers.watch(registry, watching, stop)
+        log.info("stopped")
+
+
+async def _connected(access: ClusterAccess, metrics: Metrics) -> ApiServer:
+    try:
+        api = await ApiServer.connect(access, metrics.kube)
+    except NoCluster as error:
+        raise Missing(str(error)) from None
+    try:
+        await _require_crds(api)
+    except BaseException:
+        await api.close()
+        raise
+    return api
+
+
+async def _require_crds(api: ApiServer) -> None:
+    """Kopf would idle for ever without an error if a kind were absent."""
+    for plural in (names.REGISTRATION_PLURAL, names.TENANT_PLURAL):
+        path = f"/apis/{names.GROUP}/{names.VERSION}/{plural}"
+        try:
+            found = await api.get(path, plural, (("limit", "1"),))
+        except OperatorError as error:
+            raise Missing(error.message) from None
+        if found is None:
+            msg = f"the CRD of '{plural}' is not installed: kubectl apply -k crds/"
+            raise Missing(msg)
+
+
+@asynccontextmanager
+async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncIterator[World]:
+    secret_gateway, namespaces = Secrets(api), Namespaces(api)
+    connections = Connections(
+        OperatorIdentity(
+            namespace=settings.namespace,
+            token_file=settings.token_file,
+            proxy=settings.https_proxy,
+            no_proxy=settings.direct_hosts,
+        ),
+        secret_gateway,
+        _now,
+        observe=metrics.graph,
+    )
+    try:
+        cluster_id = settings.cluster_id or await namespaces.cluster_id()
+    except OperatorError as error:
+        raise Missing(error.message) from None
+    try:
+        yield World(
+            registrations=Registrations(api),
+            secrets=secret_gateway,
+            namespaces=namespaces,
+            connections=connections,
+            cluster_id=cluster_id,
+            clock=_now,
+            sleep=asyncio.sleep,
+            nonce=lambda: secrets.token_hex(8),
+            policy=Policy(
+                sweep_after=settings.sweep_after, replication_window=settings.replication_window
+            ),
+            probe_timeout=settings.probe_timeout,
+        )
+    finally:
+        await connections.close()
+
+
+def _loop(
+    settings: Settings, world: World, metrics: Metrics
+) -> tuple[WorkQueue[Key], handlers.Triggers]:
+    index = Index()
+    dispatcher = Dispatcher(
+        Reconciler(world), TenantReconciler(world), index, metrics, settings.resync_interval
+    )
+    # A probe is the longest legal step of a pass.
+    bound = settings.probe_timeout.total_seconds() + 180.0
+    queue: WorkQueue[Key] = WorkQueue(
+        dispatcher.process, workers=settings.workers, bound=bound, observe=metrics.depth
+    )
+    dispatcher.queue = queue
+    return queue, handlers.Triggers(index, queue.add)
+
+
+def _login(access: ClusterAccess) -> handlers.LoginSource:
+    async def login() -> handlers.Login:
+        configuration = await access.load()
+        return handlers.Login(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            ca_data=_text(configuration.ca_cert_data),
+            token=bearer_token(configuration),
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
+
+    return login
+
+
+async def _listen(server: TelemetryServer, settings: Settings) -> None:
+    host, port = settings.host_and_port
+    try:
+        actual = await server.start(host, port)
+    except OSError as error:
+        msg = (
+            f"{names.ENVIRONMENT_PREFIX}LISTEN_ADDRESS: cannot listen on "
+            f"{settings.listen_address} ({error.strerror})"
+        )
+        raise Missing(msg) from None
+    structlog.get_logger("process").info("serving telemetry", host=host, port=actual)
+
+
+def _text(data: str | bytes | None) -> str | None:
+    return data.decode() if isinstance(data, bytes) else data
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

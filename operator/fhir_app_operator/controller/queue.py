@@ -1,0 +1,231 @@
+"""A keyed work queue with client-go's semantics. Knows neither Kopf nor Graph nor Kubernetes.
+
+A key is never in two workers; an event for a busy key runs it again afterwards; a new event drops
+the back-off of a failed key, but never a server's `Retry-After`; what users changed goes before
+resyncs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+Key = TypeVar("Key", bound=Hashable)
+
+BASE_DELAY: Final = 1.0
+MAX_DELAY: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """When a key is due again after it was processed.
+
+    Args:
+        after: seconds until the next run; None: exponential back-off if `failed`, else only on
+            an event.
+        failed: counts towards the back-off.
+        floor: seconds in which not even an event may run it (a server's `Retry-After`).
+    """
+
+    after: float | None = None
+    failed: bool = False
+    floor: float = 0.0
+
+
+def backoff(failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Return the delay before the next try after `failures` (1, 2, …): full jitter, at most 600 s.
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
+    return uniform(0.0, min(MAX_DELAY, BASE_DELAY * 2.0 ** min(failures, 20)))
+
+
+class WorkQueue(Generic[Key]):
+    """Runs `process` for each key that was added, in `workers` tasks.
+
+    Args:
+        process: one pass; its answer says when the key is due again.
+        workers: how many keys are processed at once.
+        bound: seconds after which a pass is cancelled; must exceed its longest legal step.
+        observe: called with the depth after each change, for metrics.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Key], Awaitable[Next]],
+        *,
+        workers: int,
+        bound: float = 300.0,
+        observe: Callable[[int], None] = lambda _depth: None,
+    ) -> None:
+        self._process = process
+        self._workers = workers
+        self._bound = bound
+        self._observe = observe
+        self._urgent: deque[Key] = deque()
+        self._calm: deque[Key] = deque()
+        self._queued: set[Key] = set()
+        self._busy: set[Key] = set()
+        self._again: dict[Key, bool] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._not_before: dict[Key, float] = {}
+        self._failures: dict[Key, int] = {}
+        self._available = asyncio.Semaphore(0)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._log = structlog.get_logger("queue")
+
+    def __len__(self) -> int:
+        return len(self._queued)
+
+    @property
+    def busy(self) -> frozenset[Key]:
+        """The keys that are being processed."""
+        return frozenset(self._busy)
+
+    @property
+    def alive(self) -> bool:
+        """Whether no worker has ended."""
+        return not any(task.done() for task in self._tasks)
+
+    def start(self) -> None:
+        """Start the workers in the running loop."""
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+
+    def add(self, key: Key, *, urgent: bool = True) -> None:
+        """Process `key` as soon as possible: drops its back-off, keeps a `Retry-After`."""
+        if self._stopping:
+            return
+        self._cancel_timer(key)
+        if key in self._busy:
+            self._again[key] = urgent or self._again.get(key, False)
+            return
+        wait = self._not_before.get(key, 0.0) - self._now()
+        if wait > 0:
+            self._schedule(key, wait, urgent=urgent)
+            return
+        self._enqueue(key, urgent=urgent)
+
+    def add_later(self, key: Key, delay: float) -> None:
+        """Process `key` within `delay` seconds; further calls until then change nothing."""
+        if self._stopping or key in self._queued or key in self._again:
+            return
+        timer = self._timers.get(key)
+        if timer is None or timer.when() > self._now() + delay:
+            self._schedule(key, delay, urgent=False)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a key that no longer exists."""
+        self._cancel_timer(key)
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - it also cancels
+        """Start nothing new, let running passes end within `timeout` seconds, then cancel them."""
+        self._stopping = True
+        for key in list(self._timers):
+            self._cancel_timer(key)
+        self._note_idle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _note_idle(self) -> None:
+        if self._stopping and not self._busy:
+            self._idle.set()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _enqueue(self, key: Key, *, urgent: bool) -> None:
+        if key in self._queued:
+            if urgent and key in self._calm:
+                self._calm.remove(key)
+                self._urgent.append(key)
+            return
+        self._queued.add(key)
+        (self._urgent if urgent else self._calm).append(key)
+        self._available.release()
+        self._observe(len(self._queued))
+
+    def _schedule(self, key: Key, delay: float, *, urgent: bool) -> None:
+        self._cancel_timer(key)
+        loop = asyncio.get_running_loop()
+        self._timers[key] = loop.call_later(delay, self._fire, key, urgent)
+
+    def _fire(self, key: Key, urgent: bool) -> None:  # noqa: FBT001 - called by the loop
+        self._timers.pop(key, None)
+        self.add(key, urgent=urgent)
+
+    def _cancel_timer(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            await self._available.acquire()
+            key = (self._urgent or self._calm).popleft()
+            self._queued.discard(key)
+            self._busy.add(key)
+            self._observe(len(self._queued))
+            try:
+                outcome = await self._run(key)
+            finally:
+                self._busy.discard(key)
+                self._note_idle()
+            self._settle(key, outcome)
+
+    async def _run(self, key: Key) -> Next:
+        try:
+            async with asyncio.timeout(self._bound):
+                return await self._process(key)
+        except TimeoutError:
+            self._log.error("pass took too long", key=str(key), bound_seconds=self._bound)
+        except Exception as error:  # noqa: BLE001 - a worker must survive any fault of one key
+            # No traceback text: exception messages of libraries may quote what was sent.
+            where = _origin(error)
+            self._log.error(
+                "pass failed unexpectedly", key=str(key), error=type(error).__name__, at=where
+            )
+        return Next(failed=True)
+
+    def _settle(self, key: Key, outcome: Next) -> None:
+        failures = self._failures.get(key, 0) + 1 if outcome.failed else 0
+        if failures:
+            self._failures[key] = failures
+        else:
+            self._failures.pop(key, None)
+        if outcome.floor > 0:
+            self._not_before[key] = self._now() + outcome.floor
+        else:
+            self._not_before.pop(key, None)
+        if self._stopping:
+            return
+        if key in self._again:
+            self.add(key, urgent=self._again.pop(key))
+            return
+        delay = outcome.after if outcome.after is not None or not failures else backoff(failures)
+        if delay is not None:
+            self._schedule(key, max(delay, outcome.floor), urgent=outcome.failed)
+
+
+def _origin(error: BaseException) -> str:
+    """File and line where `error` was raised, without any of its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"

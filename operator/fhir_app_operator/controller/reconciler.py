@@ -1,0 +1,208 @@
+"""One registration, one pass: observe, desired, plan, apply, record.
+
+Level-triggered: never asks what changed. Every pass reads the registration live and ends in one
+status write at most; a pass that finds nothing to do writes nothing at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from fhir_app_operator.api.names import FINALIZER, IN_USE_FINALIZER
+from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
+from fhir_app_operator.controller import observe, record
+from fhir_app_operator.controller.apply import apply, write_status
+from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.finalize import finalize
+from fhir_app_operator.controller.keys import RegistrationKey
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Conflict, OperatorError, Waiting
+from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning import conditions
+from fhir_app_operator.planning.desired import desired
+from fhir_app_operator.planning.model import Action, CreateApplication, Desired
+from fhir_app_operator.planning.plan import next_due, plan, refuse_foreign_secret
+
+MAX_ROUNDS: Final = 25
+"""Steps of one pass; more means that planning and applying disagree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a pass ended.
+
+    Args:
+        result: `success`, `waiting`, `stalled` or `gone`, for metrics and logs.
+        due: how long until time alone makes another pass necessary; None: nothing is due.
+        retry_after: for `waiting`: how long the other side wants to be left alone.
+        throttled: for `waiting`: not even an event may try before `retry_after`.
+        changed: whether status changed, so that dependents should look.
+        registration: the object as it was at the end.
+    """
+
+    result: str
+    due: timedelta | None = None
+    retry_after: float | None = None
+    throttled: bool = False
+    changed: bool = False
+    registration: FhirAppRegistration | None = None
+
+
+class Reconciler:
+    """Keeps one registration's application and Secret in the declared state."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._log = structlog.get_logger("reconciler")
+
+    async def reconcile(self, key: RegistrationKey) -> Outcome:
+        """Run one pass for `key` and report it in status.
+
+        Raises nothing that was foreseen: errors become conditions and part of the outcome. Only
+        `Waiting` for an API server that cannot even be asked comes through.
+        """
+        registration = await self._world.registrations.registration(key.namespace, key.name)
+        if registration is None:
+            return Outcome(result="gone")
+        work = Pass(registration=registration, identity=self._world.identity(registration))
+        if registration.metadata.deletion_timestamp is not None:
+            return await self._finalize(work)
+        if registration.spec.suspend:
+            return await self._record(work, record.suspended(self._world, work), "success")
+        try:
+            await self._converge(work)
+        except Conflict as conflict:
+            self._log.info("changed in between", key=str(key), message=conflict.message)
+            return Outcome(result="waiting", retry_after=conflict.retry_after)
+        except OperatorError as error:
+            return await self._failed(work, error)
+        return await self._succeeded(work)
+
+    async def _converge(self, work: Pass) -> None:
+        """Observe, then plan and apply until there is nothing left to do."""
+        connection = await self._prepare(work)
+        work.desired = await self._desired(work, connection)
+        await observe.observe_entra(self._world, work, connection)
+        for _ in range(MAX_ROUNDS):
+            actions = self._plan(work, work.desired)
+            if not actions:
+                self._remember(work, connection)
+                return
+            await self._announce(work, actions)
+            for action in actions:
+                await apply(self._world, work, connection, action)
+        raise Waiting("Progressing", f"not done after {MAX_ROUNDS} steps; going on")
+
+    def _plan(self, work: Pass, wanted: Desired) -> tuple[Action, ...]:
+        return plan(wanted, work.observed, self._world.clock(), self._world.policy)
+
+    async def _prepare(self, work: Pass) -> Connection:
+        """Check everything that must hold before the first Graph call, and take hold."""
+        world, registration = self._world, work.registration
+        tenant = await observe.tenant_of(world, registration)
+        await observe.refuse_namespace(world, tenant, registration.metadata.namespace)
+        if tenant.metadata.deletion_timestamp and registration.status.app_id is None:
+            raise Waiting(
+                "TenantNotReady", f"EntraTenant '{tenant.metadata.name}' is being deleted"
+            )
+        await observe.read_secret(world, work)
+        refuse_foreign_secret(registration.secret_name, work.observed)
+        await self._take_hold(work, tenant)
+        work.connection = await world.connections.get(tenant)
+        return work.connection
+
+    async def _take_hold(self, work: Pass, tenant: EntraTenant) -> None:
+        """Put our finalizers on tenant and registration: no Graph write may come before."""
+        if IN_USE_FINALIZER not in tenant.metadata.finalizers and not (
+            tenant.metadata.deletion_timestamp
+        ):
+            finalizers = (*tenant.metadata.finalizers, IN_USE_FINALIZER)
+            await self._world.registrations.set_finalizers(tenant, finalizers)
+        registration = work.registration
+        if FINALIZER not in registration.metadata.finalizers:
+            finalizers = (*registration.metadata.finalizers, FINALIZER)
+            body = await self._world.registrations.set_finalizers(registration, finalizers)
+            work.registration = parse_registration(body)
+
+    async def _desired(self, work: Pass, connection: Connection) -> Desired:
+        registration = work.registration
+        server = await observe.server_of(self._world, connection, registration)
+        issuer = await connection.openid.issuer(server.token_version)
+        user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
+        graph = await connection.graph_permissions() if user_flow else server.permissions
+        return desired(registration, work.identity, connection.directory, server, issuer, graph)
+
+    async def _announce(self, work: Pass, actions: tuple[Action, ...]) -> None:
+        """Say that a new spec is worked on.
+
+        A create is never sent before status says so: a deletion must know whether there may be
+        an application that nobody has seen yet.
+        """
+        ready = conditions.find(work.registration.status.conditions, "Ready")
+        creates = any(isinstance(action, CreateApplication) for action in actions)
+        new_spec = (
+            ready is None or ready.observed_generation != work.registration.metadata.generation
+        )
+        if (new_spec or creates) and (ready is None or ready.reason != conditions.PROGRESSING):
+            await write_status(self._world, work, record.progressing(self._world, work))
+
+    def _remember(self, work: Pass, connection: Connection) -> None:
+        """Keep a server's permission ids for its clients' passes."""
+        application = work.observed.application
+        if application and work.registration.spec.type is AppType.RESOURCE:
+            connection.permissions[application.app_id] = observe.permission_ids(application)
+
+    async def _succeeded(self, work: Pass) -> Outcome:
+        wanted = work.desired
+        now = self._world.clock()
+        due = next_due(wanted, work.observed, now, self._world.policy) if wanted else None
+        if work.applied:
+            self._log.info("reconciled", key=work.status, actions=work.applied)
+        return await self._record(
+            work, record.succeeded(self._world, work), "success", due=due - now if due else None
+        )
+
+    async def _failed(self, work: Pass, error: OperatorError) -> Outcome:
+        waiting = isinstance(error, Waiting)
+        self._log.warning(
+            "waiting" if waiting else "stalled", key=work.status, reason=error.reason,
+            message=error.message, actions=work.applied,
+        )  # fmt: skip
+        return await self._record(
+            work,
+            record.failed(self._world, work, error),
+            "waiting" if waiting else "stalled",
+            retry_after=error.retry_after if isinstance(error, Waiting) else None,
+            throttled=error.reason == "GraphThrottled",
+        )
+
+    async def _finalize(self, work: Pass) -> Outcome:
+        try:
+            gone = await finalize(self._world, work)
+        except Conflict as conflict:
+            return Outcome(result="waiting", retry_after=conflict.retry_after)
+        except OperatorError as error:
+            return await self._failed(work, error)
+        if gone:
+            self._log.info("released", key=work.status, actions=work.applied)
+        return Outcome(result="gone" if gone else "success", registration=work.registration)
+
+    async def _record(
+        self, work: Pass, status: record.Status, result: str, *,
+        due: timedelta | None = None, retry_after: float | None = None, throttled: bool = False,
+    ) -> Outcome:  # fmt: skip
+        """Write `status` if it says anything new: the one exit of every pass."""
+        changed = status != work.registration.status
+        if changed:
+            try:
+                await write_status(self._world, work, status)
+            except Conflict:
+                return Outcome(result="waiting", retry_after=0.0)
+        return Outcome(
+            result=result, due=due, retry_after=retry_after, throttled=throttled, changed=changed,
+            registration=work.registration,
+        )  # fmt: skip

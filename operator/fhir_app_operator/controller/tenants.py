@@ -1,0 +1,121 @@
+"""One EntraTenant, one pass: can the operator sign in, who uses the tenant, may it go?
+
+Sends no Graph request; the registrations' own passes do.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from fhir_app_operator.api.names import FINALIZER, IN_USE_FINALIZER
+from fhir_app_operator.api.v1alpha1 import EntraTenant, TenantStatus
+from fhir_app_operator.controller.reconciler import Outcome
+from fhir_app_operator.controller.world import World
+from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
+from fhir_app_operator.graph.auth import SignInRefused
+from fhir_app_operator.kube.api_server import Gone
+from fhir_app_operator.planning.conditions import Reporter
+
+_PERMANENT: Final = frozenset({700016, 7000215, 7000222, 7000216, 90002, 700213, 700211})
+"""AADSTS codes of a sign-in that stays refused until a person changes something."""
+
+
+class TenantReconciler:
+    """Keeps the status and the in-use finalizer of tenants right."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._log = structlog.get_logger("tenants")
+
+    async def reconcile(self, name: str) -> Outcome:
+        """Run one pass for the tenant called `name`; errors become conditions."""
+        tenant = await self._world.registrations.tenant(name)
+        if tenant is None:
+            return Outcome(result="gone")
+        users = [body for body in await self._world.registrations.all() if _uses(body, name)]
+        if tenant.metadata.deletion_timestamp is not None:
+            return await self._release(tenant, users)
+        error = await self._try_sign_in(tenant)
+        return await self._record(tenant, error, len(users))
+
+    async def _try_sign_in(self, tenant: EntraTenant) -> OperatorError | None:
+        try:
+            connection = await self._world.connections.get(tenant)
+            await connection.tokens.token()
+        except SignInRefused as refusal:
+            message = (
+                f"sign-in as {tenant.spec.client_id} was refused: {refusal}; check "
+                "`clientId`, `auth` and, for workload identity, the application's federated "
+                "credential"
+            )
+            permanent = refusal.codes & _PERMANENT
+            return (
+                Stalled("SignInFailed", message) if permanent else Waiting("SignInFailed", message)
+            )
+        except OperatorError as error:
+            return error
+        return None
+
+    async def _record(
+        self, tenant: EntraTenant, error: OperatorError | None, users: int
+    ) -> Outcome:
+        reporter = Reporter(
+            previous=tenant.status.conditions,
+            generation=tenant.metadata.generation,
+            now=self._world.clock(),
+        )
+        verdict = (
+            reporter.succeeded(f"signed in to directory {tenant.spec.tenant_id}")
+            if error is None
+            else reporter.failed(error, usable=False)
+        )
+        observed = tenant.metadata.generation if verdict.observed else -1
+        status = TenantStatus.model_validate(
+            TenantStatus(
+                observed_generation=observed, conditions=verdict.conditions, registrations=users
+            ).model_dump()
+        )
+        changed = status != tenant.status
+        if changed:
+            try:
+                await self._world.registrations.apply_status(tenant, status)
+            except Conflict:
+                return Outcome(result="waiting", retry_after=0.0)
+        flipped = [c.status for c in status.conditions] != [
+            c.status for c in tenant.status.conditions
+        ]
+        if error is not None:
+            self._log.warning(
+                "tenant not ready", tenant=tenant.metadata.name, reason=error.reason,
+                message=error.message,
+            )  # fmt: skip
+        result = "success" if error is None else "waiting"
+        retry_after = error.retry_after if isinstance(error, Waiting) else None
+        return Outcome(result=result, retry_after=retry_after, changed=flipped)
+
+    async def _release(self, tenant: EntraTenant, users: list[dict[str, Any]]) -> Outcome:
+        """Drop the in-use finalizer once no registration needs the tenant for its deletion."""
+        holding = [b for b in users if FINALIZER in (b["metadata"].get("finalizers") or ())]
+        if IN_USE_FINALIZER not in tenant.metadata.finalizers:
+            return Outcome(result="success")
+        if holding:
+            self._log.info(
+                "tenant is being deleted and still in use", tenant=tenant.metadata.name,
+                registrations=len(holding),
+            )  # fmt: skip
+            return Outcome(result="success")
+        remaining = [f for f in tenant.metadata.finalizers if f != IN_USE_FINALIZER]
+        try:
+            await self._world.registrations.set_finalizers(tenant, remaining)
+        except Gone:
+            return Outcome(result="gone")
+        except Conflict:
+            return Outcome(result="waiting", retry_after=0.0)
+        return Outcome(result="gone")
+
+
+def _uses(body: dict[str, Any], tenant: str) -> bool:
+    reference = (body.get("spec") or {}).get("tenantRef") or {}
+    return bool(reference.get("name", "default") == tenant)

@@ -1,0 +1,65 @@
+"""What a pass works with: the gateways it was given, and what it knows so far.
+
+No decision and no I/O of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.controller.connections import Connection, Connections
+from fhir_app_operator.kube.namespaces import Namespaces
+from fhir_app_operator.kube.registrations import Registrations
+from fhir_app_operator.kube.secrets import LiveSecret, Secrets
+from fhir_app_operator.planning.model import Desired, Observed, Policy, Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Every way in which a pass touches the outside; all of it is injected."""
+
+    registrations: Registrations
+    secrets: Secrets
+    namespaces: Namespaces
+    connections: Connections
+    cluster_id: str
+    clock: Callable[[], datetime]
+    """The time, in UTC."""
+    sleep: Callable[[float], Awaitable[None]]
+    nonce: Callable[[], str]
+    """A new random mark for a credential; letters and digits."""
+    policy: Policy = field(default_factory=Policy)
+    probe_timeout: timedelta = timedelta(seconds=120)
+    """How long a fresh credential is tried before the pass gives up on it."""
+
+    def identity(self, registration: FhirAppRegistration) -> Registration:
+        """Return the names and marks of `registration`."""
+        return Registration(
+            namespace=registration.metadata.namespace,
+            name=registration.metadata.name,
+            uid=registration.metadata.uid,
+            cluster_id=self.cluster_id,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Pass:
+    """One pass over one registration, growing as it goes; answers of writes are folded in."""
+
+    registration: FhirAppRegistration
+    identity: Registration
+    connection: Connection | None = None
+    secret: LiveSecret | None = None
+    secret_read: bool = False
+    desired: Desired | None = None
+    observed: Observed = field(default_factory=Observed)
+    applied: list[str] = field(default_factory=list)
+    """Reasons of the actions that were taken, for the log."""
+
+    @property
+    def status(self) -> str:
+        """The name of the registration, for logs."""
+        return f"{self.identity.namespace}/{self.identity.name}"

@@ -1,0 +1,227 @@
+"""`/applications`: read, upsert, PATCH, delete, passwords. What to send is decided in planning.
+
+Sources: Microsoft Graph, "Upsert application", "Update application", "application: addPassword".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.graph.client import Call, GraphClient
+from fhir_app_operator.graph.errors import Refused
+from fhir_app_operator.graph.wire import (
+    SELECT,
+    ApplicationDocument,
+    Password,
+    changes_document,
+    parse,
+)
+from fhir_app_operator.planning.model import (
+    OWNER_TAG_PREFIX,
+    REGISTRATION_TAG_PREFIX,
+    Application,
+    ApplicationChanges,
+    PasswordCredential,
+    RedirectUris,
+)
+
+UPSERT: Final = {"Prefer": "create-if-missing"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedPassword:
+    """A new client secret: shown once, never readable again."""
+
+    credential: PasswordCredential
+    value: SecretStr
+
+
+def quoted(value: str) -> str:
+    """Return `value` as an OData string literal inside a URL path: quotes doubled, encoded."""
+    return quote(value.replace("'", "''"), safe="")
+
+
+def with_changes(application: Application, changes: ApplicationChanges) -> Application:
+    """Return `application` as it is once Graph accepted `changes`.
+
+    The answer of a write is trusted over a later read, which may come from a replica behind.
+    """
+    now = application.redirect_uris
+    plain = {
+        name: value
+        for name in ("display_name", "notes", "tags", "sign_in_audience", "identifier_uris",
+                     "is_fallback_public_client", "token_version", "app_roles", "scopes",
+                     "resource_access")
+        if (value := getattr(changes, name)) is not None
+    }  # fmt: skip
+    redirects = RedirectUris(
+        web=now.web if changes.web_redirect_uris is None else changes.web_redirect_uris,
+        spa=now.spa if changes.spa_redirect_uris is None else changes.spa_redirect_uris,
+        public_client=now.public_client
+        if changes.public_client_redirect_uris is None
+        else changes.public_client_redirect_uris,
+    )
+    return replace(application, redirect_uris=redirects, **plain)
+
+
+class Applications:
+    """The applications of one directory.
+
+    Every method raises Stalled or Waiting by consequence (see `graph.errors`).
+    """
+
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
+
+    async def by_unique_name(self, unique_name: str) -> Application | None:
+        """Return the live application with that key; None if the directory does not show one."""
+        return await self._read(f"/applications(uniqueName='{quoted(unique_name)}')")
+
+    async def by_object_id(self, object_id: str) -> Application | None:
+        """Return the live application with that object id, if the directory shows it."""
+        return await self._read(f"/applications/{quoted(object_id)}")
+
+    async def by_app_id(self, app_id: str) -> Application | None:
+        """Return the live application with that client id, if the directory shows it."""
+        return await self._read(f"/applications(appId='{quoted(app_id)}')")
+
+    async def _read(self, path: str) -> Application | None:
+        body = await self._graph.get(path, {"$select": SELECT})
+        return None if body is None else parse(ApplicationDocument, body).to_model()
+
+    async def upsert(self, unique_name: str, changes: ApplicationChanges) -> Application:
+        """Create the application with that key, or bring the existing one to `changes`.
+
+        Send it only when the key was not found and status names no application: an upsert that
+        meets an existing object updates it.
+
+        Raises:
+            Stalled: `ApplicationDeleted` if a soft-deleted application holds the key.
+            Stalled, Waiting: by consequence.
+        """
+        path = f"/applications(uniqueName='{quoted(unique_name)}')"
+        call = Call(method="PATCH", path=path, payload=changes_document(changes), headers=UPSERT)
+        try:
+            answer = await self._graph.send(call)
+        except Refused as refused:
+            await self._explain_duplicate(refused, unique_name, changes)
+            raise
+        if answer is not None and answer.body:
+            return parse(ApplicationDocument, answer.body).to_model()
+        found = await self.by_unique_name(unique_name)
+        if found is None:
+            raise Waiting("NotYetReplicated", "the new application is not visible in Entra yet")
+        return with_changes(found, changes)
+
+    async def _explain_duplicate(
+        self, refused: Refused, unique_name: str, changes: ApplicationChanges
+    ) -> None:
+        if refused.problem.duplicate == "identifierUris":
+            await self._name_holder(refused, changes)
+        if refused.problem.duplicate != "uniqueName":
+            return
+        if await self.by_unique_name(unique_name) is not None:
+            # Seen on upserts of a live application: a replica that was behind.
+            raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
+        raise Stalled(
+            "ApplicationDeleted",
+            "an application in Entra's bin (App registrations > Deleted applications) holds this "
+            f"registration's key '{unique_name}'; restore it or delete it permanently there: "
+            f"{refused.problem.cited()}",
+        )
+
+    async def _name_holder(self, refused: Refused, changes: ApplicationChanges) -> None:
+        for uri in sorted(changes.identifier_uris or ()):
+            literal = uri.replace("'", "''")
+            query = {"$filter": f"identifierUris/any(u:u eq '{literal}')", "$select": SELECT}
+            async for body in self._graph.pages("/applications", query):
+                holder = parse(ApplicationDocument, body).to_model()
+                raise Stalled(
+                    "IdentifierUriTaken",
+                    f"`resource.identifierUri` '{uri}' belongs to {_described(holder)}; choose "
+                    f"another one, or remove it there: {refused.problem.cited()}",
+                )
+
+    async def update(
+        self, application: Application, changes: ApplicationChanges, *, young: bool
+    ) -> Application:
+        """PATCH `changes` and return the application with them.
+
+        Raises:
+            Waiting: `NotYetReplicated` if the directory does not show the application.
+            Stalled, Waiting: by consequence.
+        """
+        call = Call(method="PATCH", path=f"/applications/{application.object_id}",
+                    payload=changes_document(changes), young=young)  # fmt: skip
+        try:
+            answer = await self._graph.send(call)
+        except Refused as refused:
+            if refused.problem.duplicate == "identifierUris":
+                await self._name_holder(refused, changes)
+            raise
+        if answer is None:
+            raise _vanished(application)
+        return with_changes(application, changes)
+
+    async def delete(self, object_id: str) -> bool:
+        """Move the application to Entra's bin; False if the directory does not show it."""
+        call = Call(method="DELETE", path=f"/applications/{object_id}")
+        return await self._graph.send(call) is not None
+
+    async def add_password(
+        self, application: Application, display_name: str, end: datetime, *, young: bool
+    ) -> IssuedPassword:
+        """Ask for a client secret; never sent twice, since a second answer is a second secret.
+
+        Args:
+            application: where to.
+            display_name: carries the nonce of the durable intent.
+            end: when it should expire; the directory may shorten it.
+            young: whether the application is too young to be sure it is visible.
+
+        Raises:
+            Waiting: the outcome may be unknown; the credential is then found by its nonce.
+            Stalled: `PolicyBlocked`, `PermissionDenied` and the like.
+        """
+        wanted = {"displayName": display_name, "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+        call = Call(method="POST", path=f"/applications/{application.object_id}/addPassword",
+                    payload={"passwordCredential": wanted}, repeatable=False,
+                    young=young)  # fmt: skip
+        answer = await self._graph.send(call)
+        if answer is None:
+            raise _vanished(application)
+        password = parse(Password, answer.body)
+        if password.secret_text is None:
+            raise Waiting("GraphUnavailable", "the answer of addPassword held no secret")
+        return IssuedPassword(credential=password.to_model(), value=password.secret_text)
+
+    async def remove_password(self, object_id: str, key_id: str) -> None:
+        """Remove a client secret; one that is gone already is a success."""
+        call = Call(method="POST", path=f"/applications/{object_id}/removePassword",
+                    payload={"keyId": key_id})  # fmt: skip
+        try:
+            await self._graph.send(call)
+        except Refused as refused:
+            # Graph answers 400 for a key id that the application does not have.
+            if refused.problem.status != 400:  # noqa: PLR2004
+                raise
+
+
+def _vanished(application: Application) -> Waiting:
+    return Waiting(
+        "NotYetReplicated",
+        f"application {application.app_id} was read a moment ago and is not found now",
+    )
+
+
+def _described(holder: Application) -> str:
+    tag = next((t for t in holder.tags if t.startswith(REGISTRATION_TAG_PREFIX)), None)
+    if tag and any(t.startswith(OWNER_TAG_PREFIX) for t in holder.tags):
+        return f"FhirAppRegistration {tag.removeprefix(REGISTRATION_TAG_PREFIX)}"
+    return f"application {holder.app_id} ('{holder.display_name}')"

@@ -1,0 +1,168 @@
+"""Sign-in through MSAL: the operator's own tokens, and the probe of a fresh client secret.
+
+The only importer of msal, which is untyped and blocking: it runs in threads. A new MSAL object is
+made for every attempt, because MSAL replays a refused sign-in from memory for 60 seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Final
+
+import httpx
+import msal
+from pydantic import SecretStr
+
+from fhir_app_operator.errors import Waiting
+from fhir_app_operator.planning.clouds import Directory
+
+_REFRESH_BEFORE: Final = timedelta(minutes=5)
+_NOT_YET: Final = frozenset({7000215, 700016, 700027, 70021, 700211, 700213})
+"""AADSTS codes that a fresh credential gets until it has spread through the sign-in service."""
+
+
+class Probe(Enum):
+    """What the sign-in service thinks of a client secret."""
+
+    ACCEPTED = "accepted"
+    NOT_YET = "not yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCredential:
+    """What the operator proves its identity with: exactly one of the two is set."""
+
+    client_secret: SecretStr | None = None
+    assertion: SecretStr | None = None
+
+    def for_msal(self) -> str | dict[str, str]:
+        """Return it in the form that MSAL's `client_credential` takes."""
+        if self.assertion is not None:
+            return {"client_assertion": self.assertion.get_secret_value()}
+        return self.client_secret.get_secret_value() if self.client_secret else ""
+
+
+class SignInRefused(Exception):
+    """The sign-in service answered with a refusal. Carries codes only, never its text."""
+
+    def __init__(self, error: str, codes: frozenset[int], trace_id: str) -> None:
+        numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes)) or error
+        super().__init__(f"{numbers} (request-id {trace_id or 'unknown'})")
+        self.codes = codes
+
+
+class SignIn:
+    """Client-credentials sign-in in one directory.
+
+    Args:
+        directory: the tenant.
+        http: blocking client with the tenant's TLS trust; closed by its owner.
+    """
+
+    def __init__(self, directory: Directory, http: httpx.Client) -> None:
+        self._directory = directory
+        self._http = http
+
+    async def acquire(
+        self, client_id: str, credential: OperatorCredential
+    ) -> tuple[SecretStr, timedelta]:
+        """Return an access token for Graph and how long it lives.
+
+        Raises:
+            SignInRefused: the service said no.
+            Waiting: `GraphUnavailable`, the service is out of reach or failing.
+        """
+        answer = await asyncio.to_thread(self._ask, client_id, credential)
+        if "access_token" not in answer:
+            raise SignInRefused(
+                str(answer.get("error", "unknown_error")),
+                frozenset(int(code) for code in answer.get("error_codes") or ()),
+                str(answer.get("trace_id") or ""),
+            )
+        lifetime = timedelta(seconds=int(answer.get("expires_in") or 0))
+        return SecretStr(answer["access_token"]), lifetime
+
+    def _ask(self, client_id: str, credential: OperatorCredential) -> dict[str, Any]:
+        try:
+            application = msal.ConfidentialClientApplication(
+                client_id,
+                client_credential=credential.for_msal(),
+                authority=self._directory.sign_in_authority,
+                instance_discovery=False,
+                http_client=self._http,
+            )
+            answer: dict[str, Any] = application.acquire_token_for_client(
+                scopes=[self._directory.graph_scope]
+            )
+        except (httpx.HTTPError, msal.exceptions.MsalError, ValueError) as error:
+            # `from None`: msal's own errors may quote the response.
+            raise Waiting(
+                "GraphUnavailable",
+                f"the sign-in service {self._directory.authority_host} cannot be used "
+                f"({type(error).__name__}); check the tenant id, the endpoints, `caBundle` "
+                "and the network",
+            ) from None
+        return answer
+
+    async def probe(self, client_id: str, secret: SecretStr) -> Probe:
+        """Ask once whether `secret` works already.
+
+        Any refusal for another reason (conditional access, for instance) means that the
+        credential itself was taken.
+
+        Raises:
+            Waiting: as `acquire`.
+        """
+        try:
+            await self.acquire(client_id, OperatorCredential(client_secret=secret))
+        except SignInRefused as refusal:
+            return Probe.NOT_YET if refusal.codes & _NOT_YET else Probe.ACCEPTED
+        return Probe.ACCEPTED
+
+
+class TokenSource:
+    """The operator's access token for Graph, renewed five minutes before its end.
+
+    Args:
+        sign_in: where tokens come from.
+        client_id: the operator's application.
+        credential: reads the credential anew each time, so that a rotated one is picked up.
+        clock: the time, in UTC.
+    """
+
+    def __init__(
+        self,
+        sign_in: SignIn,
+        client_id: str,
+        credential: Callable[[], Awaitable[OperatorCredential]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sign_in = sign_in
+        self._client_id = client_id
+        self._credential = credential
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._token: SecretStr | None = None
+        self._valid_until: datetime | None = None
+
+    async def token(self, *, refused: SecretStr | None = None) -> SecretStr:
+        """Return a token; never the one that the caller was `refused` with.
+
+        Raises:
+            SignInRefused: the credential is wrong, or the application is not in the tenant.
+            Waiting: the service is out of reach, or the credential cannot be read.
+        """
+        async with self._lock:
+            if self._token is None or self._is_old() or self._token is refused:
+                self._token, lifetime = await self._sign_in.acquire(
+                    self._client_id, await self._credential()
+                )
+                self._valid_until = self._clock() + lifetime
+            return self._token
+
+    def _is_old(self) -> bool:
+        return self._valid_until is None or self._clock() >= self._valid_until - _REFRESH_BEFORE

@@ -1,0 +1,242 @@
+"""One request to Microsoft Graph: token, retries, `Retry-After`, size caps, errors by consequence.
+
+Knows no noun of the directory. Answers are untrusted input: bodies are capped, next links must
+stay on the same origin, redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import httpx
+from pydantic import SecretStr
+
+from fhir_app_operator.errors import OperatorError, Waiting
+from fhir_app_operator.graph.auth import SignInRefused
+from fhir_app_operator.graph.errors import (
+    Problem,
+    consequence,
+    is_transient,
+    is_young_object_answer,
+    parse_problem,
+)
+
+MAX_BODY: Final = 10 * 1024 * 1024
+MAX_PAGES: Final = 1000
+_ATTEMPTS: Final = 3
+_BASE_DELAY: Final = 1.0
+_LONGEST_PAUSE: Final = 5.0
+"""Longer waits give the worker back to the queue."""
+
+
+class Tokens(Protocol):
+    """Where access tokens come from."""
+
+    async def token(self, *, refused: SecretStr | None = None) -> SecretStr:
+        """Return a token, never the `refused` one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One logical request.
+
+    Args:
+        method, path: path below `/v1.0`, quoted where it holds values.
+        params, payload, headers: as httpx takes them.
+        repeatable: may be sent again although the outcome of the first try is unknown.
+        young: the object may be too young to be seen (see `errors.is_young_object_answer`).
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    payload: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+    repeatable: bool = True
+    young: bool = False
+
+    @property
+    def operation(self) -> str:
+        """Method and path without query, as conditions and metrics name it."""
+        return f"{self.method} {self.path}"
+
+
+class GraphClient:
+    """Microsoft Graph v1.0 at one origin, as one identity.
+
+    Args:
+        graph_url: origin, without `/v1.0`.
+        http: the connection pool; closed by its owner.
+        tokens: access tokens for it.
+        sleep: how to pause between tries; tests pass a virtual one.
+        observe: called with (method, status or None) after each answer, for metrics.
+    """
+
+    def __init__(
+        self,
+        graph_url: str,
+        http: httpx.AsyncClient,
+        tokens: Tokens,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        observe: Callable[[str, int | None], None] = lambda _method, _status: None,
+    ) -> None:
+        self._base = f"{graph_url}/v1.0"
+        self._http = http
+        self._tokens = tokens
+        self._sleep = sleep
+        self._observe = observe
+
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the object at `path`, or None if the directory does not show it.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        answer = await self.send(Call(method="GET", path=path, params=params))
+        return answer.body if answer else None
+
+    async def pages(
+        self, path: str, params: Mapping[str, str] | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the members of a collection, page by page.
+
+        Raises:
+            Stalled, Waiting: by consequence; Waiting for a next link to another origin.
+        """
+        answer = await self.send(Call(method="GET", path=path, params=params))
+        for _ in range(MAX_PAGES):
+            if answer is None:
+                return
+            for member in answer.body.get("value") or ():
+                yield member
+            link = answer.body.get("@odata.nextLink")
+            if link is None:
+                return
+            answer = await self.send(Call(method="GET", path=self._below(link)))
+        raise Waiting("GraphUnavailable", f"GET {path} did not end after {MAX_PAGES} pages")
+
+    def _below(self, link: Any) -> str:
+        if not isinstance(link, str) or not link.startswith(f"{self._base}/"):
+            raise Waiting("GraphUnavailable", "Microsoft Graph sent a next link to another origin")
+        return link.removeprefix(self._base)
+
+    async def send(self, call: Call) -> Answer | None:
+        """Send `call`, trying again where that is safe; None for 404 of an object not young.
+
+        Raises:
+            Stalled: Graph refused, and only a person can change that.
+            Waiting: throttled, out of reach, or the object is not visible yet.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            outcome = await self._try(call)
+            if isinstance(outcome, Answer):
+                return outcome
+            if isinstance(outcome, Problem):
+                if outcome.status == HTTPStatus.NOT_FOUND and not call.young:
+                    return None
+                pause = self._pause(call, outcome, attempt)
+                error: OperatorError = consequence(outcome, young=call.young)
+            else:
+                pause = self._backoff(attempt) if call.repeatable else None
+                error = outcome
+            if pause is None or attempt == _ATTEMPTS:
+                raise error
+            await self._sleep(pause)
+        raise AssertionError  # the loop returns or raises
+
+    def _pause(self, call: Call, problem: Problem, attempt: int) -> float | None:
+        """Return how long to wait before the next try; None: do not try again here."""
+        if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
+            pause = problem.retry_after
+            return pause if pause is not None and pause <= _LONGEST_PAUSE else None
+        if is_transient(problem) and call.repeatable:
+            return self._backoff(attempt)
+        if call.young and is_young_object_answer(problem):
+            return self._backoff(attempt)
+        return None
+
+    def _backoff(self, attempt: int) -> float:
+        ceiling: float = min(_LONGEST_PAUSE, _BASE_DELAY * 2**attempt)
+        return random.uniform(_BASE_DELAY / 2, ceiling)  # noqa: S311 - jitter
+
+    async def _try(self, call: Call) -> Answer | Problem | Waiting:
+        token = await self._token(None)
+        outcome = await self._once(call, token)
+        if isinstance(outcome, Problem) and outcome.status == HTTPStatus.UNAUTHORIZED:
+            outcome = await self._once(call, await self._token(token))
+        return outcome
+
+    async def _token(self, refused: SecretStr | None) -> SecretStr:
+        try:
+            return await self._tokens.token(refused=refused)
+        except SignInRefused as error:
+            raise Waiting(
+                "TenantNotReady", f"the operator's own sign-in was refused: {error}"
+            ) from None
+
+    async def _once(self, call: Call, token: SecretStr) -> Answer | Problem | Waiting:
+        status: int | None = None
+        try:
+            async with self._http.stream(
+                call.method, self._base + call.path, params=call.params, json=call.payload,
+                headers=self._headers(call, token),
+            ) as response:  # fmt: skip
+                status = response.status_code
+                body = _decode(await _capped(response))
+                headers = {key.lower(): value for key, value in response.headers.items()}
+        except (httpx.HTTPError, _TooLarge) as error:
+            return Waiting(
+                "GraphUnavailable", f"{call.operation} got no answer ({type(error).__name__})"
+            )
+        finally:
+            self._observe(call.method, status)
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return Answer(status, body if isinstance(body, dict) else {})
+        return parse_problem(status, body, headers, call.operation)
+
+    def _headers(self, call: Call, token: SecretStr) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {token.get_secret_value()}",
+            "client-request-id": str(uuid.uuid4()),
+            "return-client-request-id": "true",
+            **(call.headers or {}),
+        }
+
+
+class _TooLarge(Exception):
+    """The body is larger than `MAX_BODY`."""
+
+
+async def _capped(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise _TooLarge
+    return bytes(body)
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,47 @@
+"""`/directory/deletedItems`: what lies in Entra's bin for 30 days, by object id.
+
+Source: Microsoft Graph, "Get deleted item" and "Restore deleted item". Listing the bin needs
+`Application.Read.All`, which the operator does not ask for.
+"""
+
+from __future__ import annotations
+
+from fhir_app_operator.errors import Stalled
+from fhir_app_operator.graph.client import Call, GraphClient
+from fhir_app_operator.graph.errors import Refused
+
+
+class DeletedItems:
+    """The bin of one directory."""
+
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
+
+    async def holds(self, object_id: str) -> bool:
+        """Whether the object is in the bin; False also where we may not look.
+
+        Raises:
+            Waiting: the directory is out of reach.
+        """
+        try:
+            return await self._graph.get(f"/directory/deletedItems/{object_id}") is not None
+        except Refused:
+            return False
+
+    async def restore(self, object_id: str, what: str) -> None:
+        """Take the object out of the bin.
+
+        Raises:
+            Stalled: `ApplicationDeleted` if the directory refuses; says how a person can do it.
+            Waiting: the directory is out of reach.
+        """
+        call = Call(method="POST", path=f"/directory/deletedItems/{object_id}/restore", payload={})
+        try:
+            await self._graph.send(call)
+        except Refused as refused:
+            raise Stalled(
+                "ApplicationDeleted",
+                f"{what} {object_id} is in Entra's bin and cannot be restored from here; an "
+                "administrator can restore it under App registrations > Deleted applications: "
+                f"{refused.problem.cited()}",
+            ) from None

@@ -1,0 +1,52 @@
+"""`/servicePrincipals`: the presence of an application in the tenant, and an API's permissions.
+
+Source: Microsoft Graph, "Upsert servicePrincipal".
+"""
+
+from __future__ import annotations
+
+from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.applications import UPSERT, quoted
+from fhir_app_operator.graph.client import Call, GraphClient
+from fhir_app_operator.graph.wire import ServicePrincipalDocument, parse
+from fhir_app_operator.planning.desired import PermissionIds
+
+
+class ServicePrincipals:
+    """The service principals of one directory; errors as in `Applications`."""
+
+    def __init__(self, graph: GraphClient) -> None:
+        self._graph = graph
+
+    async def id_of(self, app_id: str) -> str | None:
+        """Return the object id of the service principal of `app_id`, if there is one."""
+        body = await self._graph.get(_path(app_id), {"$select": "id"})
+        return None if body is None else parse(ServicePrincipalDocument, body).id
+
+    async def upsert(self, app_id: str, *, young: bool) -> str:
+        """Create the service principal unless it exists; return its object id.
+
+        Raises:
+            Waiting: `NotYetReplicated` while its application is not visible everywhere.
+            Stalled, Waiting: by consequence.
+        """
+        call = Call(method="PATCH", path=_path(app_id), payload={}, headers=UPSERT, young=young)
+        answer = await self._graph.send(call)
+        if answer is not None and answer.body:
+            return parse(ServicePrincipalDocument, answer.body).id
+        found = await self.id_of(app_id)
+        if found is None:
+            raise Waiting(
+                "NotYetReplicated", "the new service principal is not visible in Entra yet"
+            )
+        return found
+
+    async def permission_ids(self, app_id: str) -> PermissionIds | None:
+        """Return the permissions that the API `app_id` exposes; None if it is not in the tenant."""
+        query = {"$select": "id,appRoles,oauth2PermissionScopes"}
+        body = await self._graph.get(_path(app_id), query)
+        return None if body is None else parse(ServicePrincipalDocument, body).permission_ids()
+
+
+def _path(app_id: str) -> str:
+    return f"/servicePrincipals(appId='{quoted(app_id)}')"

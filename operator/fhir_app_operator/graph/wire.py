@@ -1,0 +1,291 @@
+"""Graph's JSON for applications and service principals, to and from the words of planning.
+
+Null, absent and empty mean the same here, as Graph returns either for a property that was never
+set. Which requests carry these documents is the business of the noun modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from fhir_app_operator.errors import Waiting
+from fhir_app_operator.planning.desired import PermissionIds
+from fhir_app_operator.planning.model import (
+    Application,
+    ApplicationChanges,
+    AppRole,
+    PasswordCredential,
+    PermissionScope,
+    RedirectUris,
+    ResourceAccess,
+)
+
+M = TypeVar("M", bound="Document")
+
+
+def _list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+class Document(BaseModel):
+    """A JSON object of Graph; members that we do not use are ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")
+
+
+def parse(kind: type[M], body: dict[str, Any]) -> M:
+    """Return `body` as a `kind`.
+
+    Raises:
+        Waiting: `GraphUnavailable`, the answer lacks what it must have or has wrong types.
+    """
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        where = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:3])
+        raise Waiting(
+            "GraphUnavailable", f"Microsoft Graph sent an answer that cannot be read ({where})"
+        ) from None
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Strings = Annotated[list[str], BeforeValidator(_list)]
+
+
+class _Redirects(Document):
+    redirect_uris: Strings = []
+
+
+class _Scope(Document):
+    id: str
+    value: Text = ""
+    type: Literal["User", "Admin"] = "User"
+    is_enabled: bool = True
+    admin_consent_display_name: Text = ""
+    admin_consent_description: Text = ""
+    user_consent_display_name: Text = ""
+    user_consent_description: Text = ""
+
+
+class _Role(Document):
+    id: str
+    value: Text = ""
+    display_name: Text = ""
+    description: Text = ""
+    allowed_member_types: Annotated[
+        list[Literal["User", "Application"]], BeforeValidator(_list)
+    ] = []
+    is_enabled: bool = True
+
+
+class _Api(Document):
+    requested_access_token_version: int | None = None
+    oauth2_permission_scopes: Annotated[list[_Scope], BeforeValidator(_list)] = Field(
+        default=[], alias="oauth2PermissionScopes"
+    )
+
+
+class _Access(Document):
+    id: str
+    type: Literal["Scope", "Role"]
+
+
+class _RequiredAccess(Document):
+    resource_app_id: str
+    resource_access: Annotated[list[_Access], BeforeValidator(_list)] = []
+
+
+class Password(Document):
+    """A `passwordCredential`; `secret_text` is there in the answer of addPassword only."""
+
+    key_id: str
+    display_name: str | None = None
+    start_date_time: datetime
+    end_date_time: datetime
+    secret_text: SecretStr | None = None
+
+    def to_model(self) -> PasswordCredential:
+        """Return it without its value."""
+        return PasswordCredential(
+            key_id=self.key_id,
+            display_name=self.display_name,
+            start=self.start_date_time,
+            end=self.end_date_time,
+        )
+
+
+class ApplicationDocument(Document):
+    """An `application` with the properties that the operator manages."""
+
+    id: str
+    app_id: str
+    display_name: Text = ""
+    notes: str | None = None
+    tags: Strings = []
+    sign_in_audience: str | None = None
+    identifier_uris: Strings = []
+    web: _Redirects | None = None
+    spa: _Redirects | None = None
+    public_client: _Redirects | None = None
+    is_fallback_public_client: bool | None = None
+    api: _Api | None = None
+    app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
+    required_resource_access: Annotated[list[_RequiredAccess], BeforeValidator(_list)] = []
+    password_credentials: Annotated[list[Password], BeforeValidator(_list)] = []
+    created_date_time: datetime | None = None
+
+    def to_model(self) -> Application:
+        """Return it in the words of planning."""
+        api = self.api or _Api()
+        return Application(
+            object_id=self.id,
+            app_id=self.app_id,
+            display_name=self.display_name,
+            notes=self.notes,
+            tags=frozenset(self.tags),
+            sign_in_audience=self.sign_in_audience,
+            identifier_uris=frozenset(self.identifier_uris),
+            redirect_uris=RedirectUris(
+                web=_uris(self.web), spa=_uris(self.spa), public_client=_uris(self.public_client)
+            ),
+            is_fallback_public_client=bool(self.is_fallback_public_client),
+            token_version=api.requested_access_token_version,
+            app_roles=tuple(_role(role) for role in self.app_roles),
+            scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes),
+            resource_access=frozenset(_accesses(self.required_resource_access)),
+            passwords=tuple(password.to_model() for password in self.password_credentials),
+            created_at=self.created_date_time,
+        )
+
+
+class ServicePrincipalDocument(Document):
+    """A `servicePrincipal` with what the operator reads of it."""
+
+    id: str
+    app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
+    oauth2_permission_scopes: Annotated[list[_Scope], BeforeValidator(_list)] = Field(
+        default=[], alias="oauth2PermissionScopes"
+    )
+
+    def permission_ids(self) -> PermissionIds:
+        """Return the ids of its roles and scopes, by value."""
+        return PermissionIds(
+            scopes={scope.value: scope.id for scope in self.oauth2_permission_scopes},
+            app_roles={role.value: role.id for role in self.app_roles},
+        )
+
+
+SELECT = ",".join(
+    field.alias or to_camel(name) for name, field in ApplicationDocument.model_fields.items()
+)
+"""The `$select` of every read of an application; it also halves the read's price in units."""
+
+
+def _uris(platform: _Redirects | None) -> frozenset[str]:
+    return frozenset(platform.redirect_uris) if platform else frozenset()
+
+
+def _role(role: _Role) -> AppRole:
+    return AppRole(
+        id=role.id,
+        value=role.value,
+        display_name=role.display_name,
+        description=role.description,
+        allowed_member_types=frozenset(role.allowed_member_types),
+        is_enabled=role.is_enabled,
+    )
+
+
+def _scope(scope: _Scope) -> PermissionScope:
+    return PermissionScope(**scope.model_dump())
+
+
+def _accesses(required: Iterable[_RequiredAccess]) -> Iterable[ResourceAccess]:
+    for api in required:
+        for access in api.resource_access:
+            yield ResourceAccess(
+                resource_app_id=api.resource_app_id, type=access.type, id=access.id
+            )
+
+
+def changes_document(changes: ApplicationChanges) -> dict[str, Any]:
+    """Return the body of a create or PATCH that makes `changes`, and nothing else."""
+    api = _without_none({
+        "requestedAccessTokenVersion": changes.token_version,
+        "oauth2PermissionScopes": _each(changes.scopes, _scope_document),
+    })  # fmt: skip
+    return _without_none({
+        "displayName": changes.display_name,
+        "notes": changes.notes,
+        "tags": _sorted(changes.tags),
+        "signInAudience": changes.sign_in_audience,
+        "identifierUris": _sorted(changes.identifier_uris),
+        "web": _platform(changes.web_redirect_uris),
+        "spa": _platform(changes.spa_redirect_uris),
+        "publicClient": _platform(changes.public_client_redirect_uris),
+        "isFallbackPublicClient": changes.is_fallback_public_client,
+        "api": api or None,
+        "appRoles": _each(changes.app_roles, _role_document),
+        "requiredResourceAccess": _required(changes.resource_access),
+    })  # fmt: skip
+
+
+def _without_none(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _sorted(values: frozenset[str] | None) -> list[str] | None:
+    return None if values is None else sorted(values)
+
+
+def _platform(uris: frozenset[str] | None) -> dict[str, Any] | None:
+    return None if uris is None else {"redirectUris": sorted(uris)}
+
+
+def _each(entries: Any, render: Any) -> list[Any] | None:
+    return None if entries is None else [render(entry) for entry in entries]
+
+
+def _role_document(role: AppRole) -> dict[str, Any]:
+    return {
+        "id": role.id,
+        "value": role.value,
+        "displayName": role.display_name,
+        "description": role.description,
+        "allowedMemberTypes": sorted(role.allowed_member_types),
+        "isEnabled": role.is_enabled,
+    }
+
+
+def _scope_document(scope: PermissionScope) -> dict[str, Any]:
+    return {
+        "id": scope.id,
+        "value": scope.value,
+        "type": scope.type,
+        "adminConsentDisplayName": scope.admin_consent_display_name,
+        "adminConsentDescription": scope.admin_consent_description,
+        "userConsentDisplayName": scope.user_consent_display_name,
+        "userConsentDescription": scope.user_consent_description,
+        "isEnabled": scope.is_enabled,
+    }
+
+
+def _required(accesses: frozenset[ResourceAccess] | None) -> list[dict[str, Any]] | None:
+    if accesses is None:
+        return None
+    by_api: dict[str, list[dict[str, str]]] = {}
+    for access in sorted(accesses):
+        entries = by_api.setdefault(access.resource_app_id, [])
+        entries.append({"id": access.id, "type": access.type})
+    return [
+        {"resourceAppId": app_id, "resourceAccess": entries} for app_id, entries in by_api.items()
+    ]

@@ -1,0 +1,265 @@
+"""The one Secret of a registration: read with its marks, written under a precondition.
+
+First by POST, later by JSON merge patch with the live resourceVersion and `null` for each key that
+must go. Not by server-side apply, which would keep keys that the POST created. Secret values stay
+in this module's objects; planning sees `SecretState` only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from fhir_app_operator.api import names
+from fhir_app_operator.errors import Stalled
+from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.planning.desired import CLIENT_SECRET_KEY
+from fhir_app_operator.planning.model import PasswordCredential, Registration, SecretState
+
+CREDENTIAL_KEYS: Final = frozenset({CLIENT_SECRET_KEY})
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSecret:
+    """A Secret as it was read: what planning may know, and the rest for the next write."""
+
+    state: SecretState
+    resource_version: str
+    metadata: Mapping[str, Any]
+    data: Mapping[str, SecretStr]
+    """Decoded values; bytes that are no UTF-8 read as a value that nobody wants."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCredential:
+    """A client secret that is to be published."""
+
+    value: SecretStr
+    credential: PasswordCredential
+    nonce: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a Secret should hold.
+
+    Args:
+        registration: whose it is.
+        name: its name.
+        data: everything but the credential.
+        owned: whether it goes with the registration.
+        keep_credential: whether the live credential stays; a `credential` replaces it.
+        credential: a new one.
+    """
+
+    registration: Registration
+    name: str
+    data: Mapping[str, str]
+    owned: bool
+    keep_credential: bool = True
+    credential: NewCredential | None = None
+
+
+class Secrets:
+    """The Secrets of the cluster; errors as in `ApiServer`."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._api = api
+
+    async def read(self, registration: Registration, name: str) -> LiveSecret | None:
+        """Return the Secret called `name` beside the registration, None if there is none."""
+        body = await self._api.get(_path(registration.namespace, name), f"Secret '{name}'")
+        return None if body is None else live_secret(registration, body)
+
+    async def value(self, namespace: str, name: str, key: str) -> SecretStr | None:
+        """Return one value of a Secret, None if it is not there."""
+        body = await self._api.get(_path(namespace, name), f"Secret '{namespace}/{name}'")
+        value = ((body or {}).get("data") or {}).get(key)
+        return None if value is None else _decoded(value)
+
+    async def write(self, live: LiveSecret | None, content: Content) -> LiveSecret:
+        """Create the Secret, or patch the one that was read; return it as written.
+
+        Raises:
+            Conflict: it appeared, changed or went since `live` was read.
+            Stalled: `SecretConflict`, the API server does not let it change (immutable).
+        """
+        document = _document(live, content)
+        what = f"Secret '{content.name}'"
+        namespace = content.registration.namespace
+        if live is None:
+            request = Request(method="POST", path=_path(namespace), what=what, body=document)
+        else:
+            request = Request(method="PATCH", path=_path(namespace, content.name), what=what,
+                              body=document, content_type=MERGE_PATCH)  # fmt: skip
+        try:
+            body = await self._api.send(request)
+        except Stalled as error:
+            if error.reason != "RequestRefused":
+                raise
+            raise Stalled(
+                "SecretConflict", f"{error.message}; is it `immutable`? Delete it to have it back"
+            ) from None
+        return live_secret(content.registration, body)
+
+    async def release(self, live: LiveSecret, registration: Registration, name: str) -> None:
+        """Take our owner reference off, so that the Secret outlives the registration.
+
+        Raises:
+            Conflict: it changed since `live` was read.
+        """
+        others = _other_owners(live.metadata, registration.uid)
+        metadata = {"resourceVersion": live.resource_version, "ownerReferences": others}
+        await self._api.send(
+            Request(method="PATCH", path=_path(registration.namespace, name),
+                    what=f"Secret '{name}'", body={"metadata": metadata},
+                    content_type=MERGE_PATCH)
+        )  # fmt: skip
+
+
+def live_secret(registration: Registration, body: Mapping[str, Any]) -> LiveSecret:
+    """Return the Secret in `body`, as the API server sends it, seen from `registration`."""
+    metadata = body.get("metadata") or {}
+    data = {key: _decoded(value) for key, value in (body.get("data") or {}).items()}
+    return LiveSecret(
+        state=_state(registration, metadata, data),
+        resource_version=metadata.get("resourceVersion", ""),
+        metadata=metadata,
+        data=data,
+    )
+
+
+def is_as_written(body: Mapping[str, Any]) -> bool:
+    """Whether a Secret of ours holds exactly the data that we wrote last, by its digest."""
+    metadata = body.get("metadata") or {}
+    uid = (metadata.get("labels") or {}).get(names.REGISTRATION_LABEL, "")
+    data = {key: _decoded(value) for key, value in (body.get("data") or {}).items()}
+    annotations = metadata.get("annotations") or {}
+    return bool(annotations.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data))
+
+
+def _state(
+    registration: Registration, metadata: Mapping[str, Any], data: Mapping[str, SecretStr]
+) -> SecretState:
+    labels = metadata.get("labels") or {}
+    notes = metadata.get("annotations") or {}
+    uid = registration.uid
+    credential = {key: value for key, value in data.items() if key in CREDENTIAL_KEYS}
+    intact = bool(credential) and (
+        notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == _digest(uid, credential)
+    )
+    return SecretState(
+        ours=labels.get(names.REGISTRATION_LABEL) == uid,
+        current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+        and notes.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data),
+        owner_reference=_is_owner(metadata, uid),
+        data={k: v.get_secret_value() for k, v in data.items() if k not in CREDENTIAL_KEYS},
+        holds_credential=bool(credential),
+        credential_intact=intact and bool(notes.get(names.KEY_ID_ANNOTATION)),
+        key_id=notes.get(names.KEY_ID_ANNOTATION),
+        nonce=notes.get(names.NONCE_ANNOTATION),
+        expires_at=_moment(notes.get(names.EXPIRES_AT_ANNOTATION)),
+        written_at=_moment(notes.get(names.WRITTEN_AT_ANNOTATION)),
+    )
+
+
+def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
+    uid = content.registration.uid
+    values = {key: SecretStr(value) for key, value in content.data.items()}
+    if content.credential is not None:
+        values[CLIENT_SECRET_KEY] = content.credential.value
+    elif live is not None and content.keep_credential:
+        values |= {key: live.data[key] for key in CREDENTIAL_KEYS & live.data.keys()}
+    data: dict[str, str | None] = {key: _encoded(value) for key, value in values.items()}
+    annotations = _annotations(live, content) | {names.DATA_DIGEST_ANNOTATION: _digest(uid, values)}
+    metadata: dict[str, Any] = {
+        "annotations": annotations,
+        "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.REGISTRATION_LABEL: uid},
+        "ownerReferences": _owners(live, content),
+    }
+    if live is None:
+        metadata["name"] = content.name
+        present = {key: value for key, value in annotations.items() if value is not None}
+        return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
+                "metadata": metadata | {"annotations": present}}  # fmt: skip
+    metadata["resourceVersion"] = live.resource_version
+    return {"metadata": metadata, "data": data | dict.fromkeys(live.data.keys() - data.keys())}
+
+
+def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | None]:
+    """The credential's annotations: of the new one, of the kept one (untouched), or none."""
+    new = content.credential
+    if new is not None:
+        return {
+            names.KEY_ID_ANNOTATION: new.credential.key_id,
+            names.NONCE_ANNOTATION: new.nonce,
+            names.EXPIRES_AT_ANNOTATION: new.credential.end.astimezone(UTC).strftime(_TIME),
+            names.WRITTEN_AT_ANNOTATION: new.written_at.astimezone(UTC).strftime(_TIME),
+            names.CREDENTIAL_DIGEST_ANNOTATION: _digest(
+                content.registration.uid, {CLIENT_SECRET_KEY: new.value}
+            ),
+        }
+    if live is not None and content.keep_credential and live.state.holds_credential:
+        return {}
+    return dict.fromkeys((
+        names.KEY_ID_ANNOTATION, names.NONCE_ANNOTATION, names.EXPIRES_AT_ANNOTATION,
+        names.WRITTEN_AT_ANNOTATION, names.CREDENTIAL_DIGEST_ANNOTATION,
+    ))  # fmt: skip
+
+
+def _owners(live: LiveSecret | None, content: Content) -> list[dict[str, Any]]:
+    """Owner references: ours never blocks the owner's deletion, others stay."""
+    who = content.registration
+    others = _other_owners(live.metadata, who.uid) if live else []
+    ours = {
+        "apiVersion": names.API_VERSION, "kind": names.REGISTRATION_KIND,
+        "name": who.name, "uid": who.uid, "controller": True,
+    }  # fmt: skip
+    return [*others, ours] if content.owned else others
+
+
+def _other_owners(metadata: Mapping[str, Any], uid: str) -> list[dict[str, Any]]:
+    return [ref for ref in metadata.get("ownerReferences") or () if ref.get("uid") != uid]
+
+
+def _is_owner(metadata: Mapping[str, Any], uid: str) -> bool:
+    return any(ref.get("uid") == uid for ref in metadata.get("ownerReferences") or ())
+
+
+def _digest(uid: str, data: Mapping[str, SecretStr]) -> str:
+    """SHA-256 over the UID and the data: equal values of two Secrets do not look equal."""
+    values = {key: value.get_secret_value() for key, value in data.items()}
+    text = json.dumps([uid, values], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _encoded(value: SecretStr) -> str:
+    return base64.b64encode(value.get_secret_value().encode()).decode()
+
+
+def _decoded(value: Any) -> SecretStr:
+    try:
+        return SecretStr(base64.b64decode(value or "", validate=True).decode())
+    except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
+        return SecretStr("\ufffd")
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC) if text else None
+    except ValueError:
+        return None
+
+
+def _path(namespace: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets" + (f"/{name}" if name else "")

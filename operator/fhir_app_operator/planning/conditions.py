@@ -1,0 +1,149 @@
+"""The one mapping from the outcome of a pass to `Ready`, `Reconciling`, `Stalled` and `Synced`.
+
+Follows kstatus (cli-utils, "The status of a custom resource") and Kubernetes' API conventions:
+`Reconciling` and `Stalled` exist only while they are true, and never both; `lastTransitionTime`
+moves only when `status` flips. **Ready means: the Secret holds a working credential for the
+observed spec.**
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from fhir_app_operator.api.v1alpha1 import Condition
+from fhir_app_operator.api.v1alpha1.conditions import ConditionStatus
+from fhir_app_operator.errors import OperatorError, Waiting
+
+SUCCEEDED: Final = "Succeeded"
+PROGRESSING: Final = "Progressing"
+EXPIRED: Final = "CredentialExpired"
+
+_REQUEST_ID: Final = re.compile(r" \(request-id [^)]*\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The conditions to write, and whether the generation counts as observed."""
+
+    conditions: tuple[Condition, ...]
+    observed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporter:
+    """Composes conditions on top of those that the object has.
+
+    `generation` is the spec's generation that the pass worked on, `now` the moment it ended.
+    """
+
+    previous: tuple[Condition, ...]
+    generation: int
+    now: datetime
+
+    def succeeded(self, message: str) -> Verdict:
+        """Return the conditions of a pass that left nothing to do."""
+        return self._verdict(
+            self._condition("Ready", "True", SUCCEEDED, message),
+            self._condition("Synced", "True", SUCCEEDED, "Entra and the Secret are as declared"),
+            observed=True,
+        )
+
+    def progressing(self, message: str) -> Verdict:
+        """Return the conditions while a new spec is worked on."""
+        return self._verdict(
+            self._condition("Ready", "Unknown", PROGRESSING, message),
+            self._condition("Reconciling", "True", PROGRESSING, message),
+            observed=False,
+        )
+
+    def failed(self, error: OperatorError, *, usable: bool | None) -> Verdict:
+        """Return the conditions of a pass that ended in `error`.
+
+        Args:
+            error: what ended it.
+            usable: whether the Secret is known to hold a working credential; None: not looked.
+        """
+        if isinstance(error, Waiting):
+            return self._waiting(error, usable=usable)
+        return self._verdict(
+            self._condition("Ready", "False", error.reason, error.message),
+            self._condition("Stalled", "True", error.reason, error.message),
+            observed=True,
+        )
+
+    def _waiting(self, error: Waiting, *, usable: bool | None) -> Verdict:
+        ready = self._find("Ready")
+        was_ready = (
+            ready is not None
+            and ready.status == "True"
+            and ready.observed_generation == self.generation
+        )
+        if was_ready and ready is not None and usable is not False:
+            synced = self._condition("Synced", "False", error.reason, error.message)
+            return self._verdict(ready, synced, observed=True)
+        return self._verdict(
+            self._condition("Ready", "False", error.reason, error.message),
+            self._condition("Reconciling", "True", "ProgressingWithRetry", error.message),
+            observed=False,
+        )
+
+    def expired(self, error: OperatorError | None) -> Verdict:
+        """Return the conditions when the Secret's credential is past its end."""
+        detail = f": {error.message}" if error else ""
+        message = f"the credential in the Secret has expired{detail}"
+        person = error is not None and not isinstance(error, Waiting)
+        more = (
+            self._condition("Stalled", "True", EXPIRED, message)
+            if person
+            else self._condition("Reconciling", "True", "ProgressingWithRetry", message)
+        )
+        return self._verdict(
+            self._condition("Ready", "False", EXPIRED, message), more, observed=person
+        )
+
+    def suspended(self) -> Verdict:
+        """Return the conditions of a suspended object: all as it was, but not kept in sync."""
+        kept = [c for c in self.previous if c.type not in {"Synced", "Reconciling", "Stalled"}]
+        synced = self._condition(
+            "Synced", "False", "Suspended", "`suspend` is true: nothing is written meanwhile"
+        )
+        return self._verdict(*kept, synced, observed=False)
+
+    def _verdict(self, *conditions: Condition, observed: bool) -> Verdict:
+        return Verdict(conditions=conditions, observed=observed)
+
+    def _condition(
+        self, kind: str, status: ConditionStatus, reason: str, message: str
+    ) -> Condition:
+        before = self._find(kind)
+        flipped = before is None or before.status != status
+        return Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=_stable(message, reason, before),
+            last_transition_time=self.now
+            if flipped or before is None
+            else before.last_transition_time,
+            observed_generation=self.generation,
+        )
+
+    def _find(self, kind: str) -> Condition | None:
+        return find(self.previous, kind)
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of type `kind`, if there is one."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def _stable(message: str, reason: str, before: Condition | None) -> str:
+    """Keep the old message if only the request id differs: one outage, one status write."""
+    if before is None or before.reason != reason:
+        return message
+    same = _REQUEST_ID.sub("", before.message) == _REQUEST_ID.sub("", message)
+    return before.message if same else message

@@ -1,0 +1,298 @@
+"""From a manifest to what should be: defaults that depend on type or tenant are computed here.
+
+Reads nothing: the tenant, the issuer's facts and the referenced server come in as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from fhir_app_operator.api.v1alpha1 import (
+    AppType,
+    ClientSecret,
+    FhirAppRegistration,
+    Resource,
+)
+from fhir_app_operator.api.v1alpha1.registration import USER_IMPERSONATION
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
+from fhir_app_operator.planning import permissions
+from fhir_app_operator.planning.clouds import Directory
+from fhir_app_operator.planning.model import (
+    Desired,
+    DesiredApplication,
+    RedirectUris,
+    Registration,
+    ResourceAccess,
+    SecretPolicy,
+)
+
+GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
+"""Microsoft Graph's own application, the same in every tenant."""
+OPENID_SCOPES: Final = ("offline_access", "openid")
+"""Asked for by user flows; they belong to Microsoft Graph, not to the FHIR server."""
+APP_ID_TEMPLATE: Final = "{appId}"
+
+AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
+CLIENT_ID_KEY: Final = "AZURE_CLIENT_ID"
+CLIENT_SECRET_KEY: Final = "AZURE_CLIENT_SECRET"  # noqa: S105 - the name of a key, not a secret
+TENANT_ID_KEY: Final = "AZURE_TENANT_ID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """What the openid-configuration of a token version says."""
+
+    issuer: str
+    jwks_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionIds:
+    """The ids of an API's permissions, by value."""
+
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    app_roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The FHIR server that tokens are for; what each Secret says about it."""
+
+    name: str
+    url: str
+    identifier_uri: str
+    """May hold `{appId}` for the server's own Secret, never for a client's."""
+    token_version: int
+    audience: str
+    app_id: str = ""
+    permissions: PermissionIds = field(default_factory=PermissionIds)
+    declared: frozenset[str] = frozenset()
+    """Values that the server's manifest declares, whether the directory shows them yet or not."""
+
+
+def identifier_uri(resource: Resource) -> str:
+    """Return the identifier URI that `resource` asks for, `{appId}` unresolved."""
+    return resource.identifier_uri or resource.url
+
+
+def own_server(registration: FhirAppRegistration) -> Server:
+    """Return the facts of a Resource registration about itself, `{appId}` unresolved.
+
+    Raises:
+        Invalid: it has no `resource`, which the CRD refuses.
+    """
+    resource = registration.spec.resource
+    if resource is None:
+        raise Invalid("`resource` must be set for type Resource: it describes the FHIR server")
+    uri = identifier_uri(resource)
+    version_1 = resource.token_version == 1
+    return Server(
+        name=registration.metadata.name,
+        url=resource.url,
+        identifier_uri=uri,
+        token_version=resource.token_version,
+        audience=uri if version_1 else APP_ID_TEMPLATE,
+    )
+
+
+def referenced_server(
+    registration: FhirAppRegistration, app_id: str, ids: PermissionIds, declared: frozenset[str]
+) -> Server:
+    """Return the facts that clients of `registration`, which has client id `app_id`, need."""
+    own = own_server(registration)
+    return Server(
+        name=own.name,
+        url=own.url,
+        identifier_uri=own.identifier_uri.replace(APP_ID_TEMPLATE, app_id),
+        token_version=own.token_version,
+        audience=own.audience.replace(APP_ID_TEMPLATE, app_id),
+        app_id=app_id,
+        permissions=ids,
+        declared=declared,
+    )
+
+
+def declared_values(registration: FhirAppRegistration, tenant_id: str) -> frozenset[str]:
+    """Return the values of all roles and scopes that a Resource registration declares."""
+    resource = registration.spec.resource
+    if resource is None:
+        return frozenset()
+    where = (tenant_id, registration.metadata.namespace, registration.metadata.name)
+    roles, scopes = permissions.app_roles(resource, *where), permissions.scopes(resource, *where)
+    return frozenset({entry.value for entry in roles} | {entry.value for entry in scopes})
+
+
+def desired(
+    registration: FhirAppRegistration,
+    identity: Registration,
+    tenant: Directory,
+    server: Server,
+    issuer: Issuer,
+    graph: PermissionIds,
+) -> Desired:
+    """Return what `registration` should come to.
+
+    Args:
+        registration: the manifest.
+        identity: its names and marks.
+        tenant: the directory it lives in.
+        server: for a Resource its own facts, else those of the referenced server.
+        issuer: issuer and keys of the server's token version.
+        graph: ids of Microsoft Graph's delegated permissions, for user flows.
+
+    Raises:
+        Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
+        Waiting: `NotYetReplicated`, it declares it but the directory does not show it yet.
+    """
+    spec = registration.spec
+    return Desired(
+        registration=identity,
+        application=_application(registration, identity, tenant, server, graph),
+        credential=_credential(registration),
+        connection=_connection(registration, tenant, server, issuer),
+        secret_name=registration.secret_name,
+        secret_owned=spec.deletion_policy != "Orphan",
+    )
+
+
+def _application(
+    registration: FhirAppRegistration,
+    identity: Registration,
+    tenant: Directory,
+    server: Server,
+    graph: PermissionIds,
+) -> DesiredApplication:
+    spec = registration.spec
+    resource = spec.resource if spec.type is AppType.RESOURCE else None
+    where = (tenant.tenant_id, identity.namespace, identity.name)
+    redirects = _redirects(registration)
+    return DesiredApplication(
+        display_name=spec.display_name or f"{identity.namespace}/{identity.name}"[:120],
+        notes=f"Managed by fhir-app-operator from FhirAppRegistration "
+        f"{identity.namespace}/{identity.name}. Changes made here are reverted.",
+        tags=frozenset({identity.owner_tag, identity.registration_tag}),
+        identifier_uri=server.identifier_uri if resource else None,
+        redirect_uris=redirects,
+        is_fallback_public_client=bool(redirects.public_client),
+        token_version=server.token_version if resource else None,
+        app_roles=permissions.app_roles(resource, *where) if resource else (),
+        scopes=permissions.scopes(resource, *where) if resource else (),
+        resource_access=frozenset(_resource_access(registration, server, graph)),
+    )
+
+
+def _redirects(registration: FhirAppRegistration) -> RedirectUris:
+    declared = registration.spec.redirect_uris
+    if declared is None:
+        return RedirectUris()
+    return RedirectUris(
+        web=frozenset(declared.web),
+        spa=frozenset(declared.spa),
+        public_client=frozenset(declared.public_client),
+    )
+
+
+def _resource_access(
+    registration: FhirAppRegistration, server: Server, graph: PermissionIds
+) -> Iterable[ResourceAccess]:
+    match registration.spec.type:
+        case AppType.RESOURCE:
+            return
+        case AppType.SERVICE:
+            for index, value in enumerate(registration.spec.app_roles or ()):
+                role_id = _permission_id(server, server.permissions.app_roles, value,
+                                         f"appRoles[{index}]", "an app role")  # fmt: skip
+                yield ResourceAccess(resource_app_id=server.app_id, type="Role", id=role_id)
+        case AppType.CONFIDENTIAL | AppType.PUBLIC:
+            for index, value in enumerate(_scopes(registration)):
+                scope_id = _permission_id(server, server.permissions.scopes, value,
+                                          f"scopes[{index}]", "a scope")  # fmt: skip
+                yield ResourceAccess(resource_app_id=server.app_id, type="Scope", id=scope_id)
+            for value in OPENID_SCOPES:
+                yield ResourceAccess(
+                    resource_app_id=GRAPH_APP_ID, type="Scope", id=graph.scopes[value]
+                )
+
+
+def _permission_id(
+    server: Server, ids: Mapping[str, str], value: str, field_name: str, what: str
+) -> str:
+    if value in ids:
+        return ids[value]
+    if value in server.declared:
+        raise Waiting(
+            "NotYetReplicated",
+            f"'{value}' of FhirAppRegistration '{server.name}' is not visible in Entra as "
+            f"{what} yet",
+        )
+    known = ", ".join(sorted(ids)) or "none"
+    raise Stalled(
+        "ScopeNotFound",
+        f"`{field_name}`: '{value}' is not {what} of FhirAppRegistration '{server.name}' "
+        f"(it has: {known}); correct the value, or add it to the server's `resource`",
+    )
+
+
+def _scopes(registration: FhirAppRegistration) -> tuple[str, ...]:
+    return registration.spec.scopes or (USER_IMPERSONATION,)
+
+
+def _credential(registration: FhirAppRegistration) -> SecretPolicy | None:
+    spec = registration.spec
+    if spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
+        return None
+    secret = spec.credential.client_secret if spec.credential else ClientSecret()
+    return SecretPolicy(
+        duration=secret.duration, renew_before=secret.renew_before, overlap=secret.overlap
+    )
+
+
+def _connection(
+    registration: FhirAppRegistration, tenant: Directory, server: Server, issuer: Issuer
+) -> dict[str, str]:
+    facts = {
+        TENANT_ID_KEY: tenant.tenant_id,
+        CLIENT_ID_KEY: APP_ID_TEMPLATE,
+        AUTHORITY_HOST_KEY: tenant.authority_host,
+        "FHIR_AUDIENCE": server.audience,
+        "FHIR_AUTHORITY": tenant.authority(server.token_version),
+        "FHIR_ISSUER": issuer.issuer,
+        "FHIR_JWKS_URL": issuer.jwks_url,
+        "FHIR_SERVER_URL": server.url,
+    }
+    match registration.spec.type:
+        case AppType.RESOURCE:
+            return facts
+        case AppType.SERVICE:
+            return facts | {
+                "FHIR_TOKEN_URL": tenant.token_url,
+                "FHIR_SCOPE": f"{server.identifier_uri}/.default",
+            }
+        case AppType.CONFIDENTIAL | AppType.PUBLIC:
+            return facts | {
+                "FHIR_AUTHORIZATION_URL": tenant.authorization_url,
+                "FHIR_TOKEN_URL": tenant.token_url,
+                "FHIR_SCOPE": " ".join(
+                    f"{server.identifier_uri}/{value}" for value in _scopes(registration)
+                ),
+                "FHIR_REDIRECT_URIS": ",".join(_redirect_list(registration)),
+            }
+
+
+def _redirect_list(registration: FhirAppRegistration) -> tuple[str, ...]:
+    """All redirect URIs as the manifest orders them: web, spa, publicClient."""
+    declared = registration.spec.redirect_uris
+    if declared is None:
+        return ()
+    return (*declared.web, *declared.spa, *declared.public_client)
+
+
+def resolved(connection: Mapping[str, str], app_id: str) -> dict[str, str]:
+    """Return the Secret's data for the application that got client id `app_id`."""
+    own = {CLIENT_ID_KEY, "FHIR_AUDIENCE"}
+    return {
+        key: value.replace(APP_ID_TEMPLATE, app_id) if key in own else value
+        for key, value in connection.items()
+    }
