@@ -1,4 +1,4 @@
-"""What a fresh directory holds: users, Microsoft Graph, the operator and an administrator's tool."""
+"""What a fresh directory holds: users, Microsoft Graph, the operator, an administrator's tool."""
 
 from __future__ import annotations
 

@@ -324,7 +324,13 @@ SERVICE_PRINCIPAL: Final = Resource(
         "verifiedPublisher": Property(_VERIFIED_PUBLISHER, read_only=True),
     },
     navigations=frozenset(
-        {"owners", "ownedObjects", "appRoleAssignedTo", "appRoleAssignments",
-         "oauth2PermissionGrants", "memberOf"}
+        {
+            "owners",
+            "ownedObjects",
+            "appRoleAssignedTo",
+            "appRoleAssignments",
+            "oauth2PermissionGrants",
+            "memberOf",
+        }
     ),
 )

@@ -203,7 +203,9 @@ def _missing_reference() -> GraphError:
 def _landed_unseen() -> GraphError:
     """What a grant to a fresh client answers although it was written."""
     return GraphError(
-        404, "Directory_ObjectNotFound", "Unable to read the company information from the directory."
+        404,
+        "Directory_ObjectNotFound",
+        "Unable to read the company information from the directory.",
     )
 
 

@@ -202,10 +202,10 @@ def create(resource: Resource, body: Mapping[str, Any]) -> dict[str, Any]:
 
     A null for a collection counts as left out here: clients send it for members they do not set.
     """
-    given = {name: value for name, value in body.items() if not _is_null_list(resource, name, value)}
-    blank = {
-        name: _default(prop.type) for name, prop in resource.members.items() if prop.on_create
+    given = {
+        name: value for name, value in body.items() if not _is_null_list(resource, name, value)
     }
+    blank = {name: _default(prop.type) for name, prop in resource.members.items() if prop.on_create}
     return update(resource, blank, given)
 
 

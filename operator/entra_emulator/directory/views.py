@@ -56,7 +56,9 @@ def service_principal(
         "appRoles": app.get("appRoles", []),
         "info": app.get("info"),
         "oauth2PermissionScopes": app.get("api", {}).get("oauth2PermissionScopes", []),
-        "replyUrls": [uri for name in PLATFORMS for uri in app.get(name, {}).get("redirectUris", [])],
+        "replyUrls": [
+            uri for name in PLATFORMS for uri in app.get(name, {}).get("redirectUris", [])
+        ],
         "servicePrincipalNames": [document["appId"], *app.get("identifierUris", [])],
         "servicePrincipalType": "Application",
         "signInAudience": app.get("signInAudience"),

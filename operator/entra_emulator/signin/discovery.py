@@ -38,9 +38,9 @@ def openid_configuration(world: World, version: int) -> dict[str, Any]:
 def instance(world: World) -> dict[str, Any]:
     """The answer of instance discovery: this host is the only one."""
     host = urlsplit(world.origin).netloc
-    tenant = world.directory.tenant_id
+    authority = f"{world.origin}/{world.directory.tenant_id}/v2.0"
     return {
-        "tenant_discovery_endpoint": f"{world.origin}/{tenant}/v2.0/.well-known/openid-configuration",
+        "tenant_discovery_endpoint": f"{authority}/.well-known/openid-configuration",
         "api-version": "1.1",
         "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
     }

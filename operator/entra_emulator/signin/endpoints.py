@@ -58,9 +58,7 @@ class _Endpoints:
         return handle
 
     async def keys(self, request: Request) -> Response:
-        return self._guarded(
-            request, lambda: _json(self._world.key.jwk_set()), aliases=_ALIASES
-        )
+        return self._guarded(request, lambda: _json(self._world.key.jwk_set()), aliases=_ALIASES)
 
     async def instance(self, _request: Request) -> Response:
         return _json(discovery.instance(self._world))
@@ -195,10 +193,9 @@ def _return(outcome: Return) -> Response:
         )
         return _page("Working...", form, 200)
     encoded = urlencode(outcome.parameters)
+    separator = "&" if "?" in outcome.redirect_uri else "?"
     if outcome.mode == "fragment":
         separator = "#"
-    else:
-        separator = "&" if "?" in outcome.redirect_uri else "?"
     return RedirectResponse(f"{outcome.redirect_uri}{separator}{encoded}", 302, headers=_NO_STORE)
 
 
@@ -223,5 +220,3 @@ def _page(title: str, body: str, status: int) -> Response:
         status,
         headers=_NO_STORE,
     )
-
-

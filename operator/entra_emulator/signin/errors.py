@@ -149,8 +149,13 @@ def secret_from_public() -> SignInError:
 
 def assertion_type() -> SignInError:
     """An assertion of a type that is not served."""
-    text = "The 'client_assertion_type' must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer."
-    return SignInError(400, "invalid_request", 900144, text)
+    return SignInError(
+        400,
+        "invalid_request",
+        50027,
+        "The 'client_assertion_type' must be "
+        "'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'.",
+    )
 
 
 def assertion_malformed() -> SignInError:
@@ -235,7 +240,10 @@ def scope_not_default(scope: str) -> SignInError:
 
 def invalid_scope(scope: str) -> SignInError:
     """The scope cannot be read, mixes resources, or names a permission the resource lacks."""
-    text = f"The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
+    text = (
+        "The provided value for the input parameter 'scope' is not valid. "
+        f"The scope {scope} is not valid."
+    )
     return SignInError(400, "invalid_scope", 70011, text)
 
 
@@ -416,9 +424,7 @@ def verifier_wrong() -> SignInError:
 
 def challenge_invalid() -> SignInError:
     """The challenge has the wrong size, or an unknown method."""
-    return SignInError(
-        400, "invalid_request", 501491, "Invalid size of Code_Challenge parameter."
-    )
+    return SignInError(400, "invalid_request", 501491, "Invalid size of Code_Challenge parameter.")
 
 
 def challenge_method() -> SignInError:

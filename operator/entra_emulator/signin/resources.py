@@ -5,9 +5,9 @@ Source: "Scopes and permissions in the Microsoft identity platform".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from entra_emulator.constants import GRAPH_APP_ID, OIDC_SCOPES
 from entra_emulator.directory.directory import Key
@@ -75,13 +75,19 @@ def find(world: World, audience: str) -> Entity:
 
 def is_graph(world: World, audience: str) -> bool:
     """Whether a token for `audience` opens Microsoft Graph here."""
-    return _normal(audience) in {GRAPH_APP_ID, *map(_normal, graph_audiences(world))}
+    return _normal(audience) in map(_normal, graph_audiences(world))
 
 
-def graph_audiences(world: World) -> Iterable[str]:
-    """The names of Microsoft Graph: its own, and the address under which it is served."""
+def graph_audiences(world: World) -> list[str]:
+    """The names of Microsoft Graph: its own, and the address under which it is served here."""
     graph = world.directory.catalogue[GRAPH_APP_ID]
-    return (*graph["identifierUris"], world.origin)
+    host = urlsplit(world.origin).hostname or ""
+    return [GRAPH_APP_ID, *graph["identifierUris"], world.origin, f"https://{host}"]
+
+
+def graph_spellings(world: World) -> list[str]:
+    """Every `aud` with which a token for Microsoft Graph may have been issued."""
+    return [spelling for name in graph_audiences(world) for spelling in (name, f"{name}/")]
 
 
 def _principal(world: World, audience: str) -> Entity | None:

@@ -67,9 +67,7 @@ def granted(
             raise errors.unknown_permission(
                 application["displayName"], resource["displayName"], scope
             )
-    allowed = permissions.scopes_granted(
-        directory, client["id"], wanted.resource.id, user["id"]
-    )
+    allowed = permissions.scopes_granted(directory, client["id"], wanted.resource.id, user["id"])
     if resource["appId"] == GRAPH_APP_ID:
         allowed = list(dict.fromkeys([*allowed, *sorted(wanted.oidc)]))
     usable = [scope for scope in allowed if scope in offered]

@@ -5,7 +5,7 @@ Sources: Microsoft Graph, "Upsert application", "Update application", "applicati
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
@@ -28,7 +28,6 @@ from fhir_app_operator.planning.model import (
     Application,
     ApplicationChanges,
     PasswordCredential,
-    RedirectUris,
 )
 
 UPSERT: Final = {"Prefer": "create-if-missing"}
@@ -45,29 +44,6 @@ class IssuedPassword:
 def quoted(value: str) -> str:
     """Return `value` as an OData string literal inside a URL path: quotes doubled, encoded."""
     return quote(value.replace("'", "''"), safe="")
-
-
-def with_changes(application: Application, changes: ApplicationChanges) -> Application:
-    """Return `application` as it is once Graph accepted `changes`.
-
-    The answer of a write is trusted over a later read, which may come from a replica behind.
-    """
-    now = application.redirect_uris
-    plain = {
-        name: value
-        for name in ("display_name", "notes", "tags", "sign_in_audience", "identifier_uris",
-                     "is_fallback_public_client", "token_version", "app_roles", "scopes",
-                     "resource_access")
-        if (value := getattr(changes, name)) is not None
-    }  # fmt: skip
-    redirects = RedirectUris(
-        web=now.web if changes.web_redirect_uris is None else changes.web_redirect_uris,
-        spa=now.spa if changes.spa_redirect_uris is None else changes.spa_redirect_uris,
-        public_client=now.public_client
-        if changes.public_client_redirect_uris is None
-        else changes.public_client_redirect_uris,
-    )
-    return replace(application, redirect_uris=redirects, **plain)
 
 
 class Applications:
@@ -117,7 +93,7 @@ class Applications:
         found = await self.by_unique_name(unique_name)
         if found is None:
             raise Waiting("NotYetReplicated", "the new application is not visible in Entra yet")
-        return with_changes(found, changes)
+        return found.with_changes(changes)
 
     async def _explain_duplicate(
         self, refused: Refused, unique_name: str, changes: ApplicationChanges
@@ -167,7 +143,7 @@ class Applications:
             raise
         if answer is None:
             raise _vanished(application)
-        return with_changes(application, changes)
+        return application.with_changes(changes)
 
     async def delete(self, object_id: str) -> bool:
         """Move the application to Entra's bin; False if the directory does not show it."""

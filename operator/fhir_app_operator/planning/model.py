@@ -7,7 +7,7 @@ Decisions are in the sibling modules.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -131,6 +131,23 @@ class Application:
     passwords: tuple[PasswordCredential, ...] = ()
     created_at: datetime | None = None
 
+    def with_changes(self, changes: ApplicationChanges) -> Application:
+        """Return the application as it is once Graph accepted `changes`.
+
+        The answer of a write is trusted over a later read, which may come from a replica behind.
+        """
+        uris = {
+            platform: value
+            for platform in ("web", "spa", "public_client")
+            if (value := getattr(changes, f"{platform}_redirect_uris")) is not None
+        }
+        plain = {
+            name: value
+            for name in _CHANGEABLE
+            if (value := getattr(changes, name)) is not None
+        }
+        return replace(self, redirect_uris=replace(self.redirect_uris, **uris), **plain)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationChanges:
@@ -152,6 +169,11 @@ class ApplicationChanges:
     app_roles: tuple[AppRole, ...] | None = None
     scopes: tuple[PermissionScope, ...] | None = None
     resource_access: frozenset[ResourceAccess] | None = None
+
+
+_CHANGEABLE: Final = tuple(
+    name for name in ApplicationChanges.__dataclass_fields__ if not name.endswith("redirect_uris")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

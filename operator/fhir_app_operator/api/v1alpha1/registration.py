@@ -103,12 +103,12 @@ class AppRoles(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(_UNIQUE_VALUES, "each app role must have a value of its own",
-                 field=".custom", reason="FieldValueDuplicate"),
+                 field=".custom"),
             rule("self.preset != 'FhirServer' || !has(self.custom) || "
                  f"!self.custom.exists(x, x.value in {list(FHIR_SERVER_ROLES)})",
                  "a custom app role must not repeat a value of preset 'FhirServer'; "
                  "rename it, or set `preset: None`",
-                 field=".custom", reason="FieldValueDuplicate"),
+                 field=".custom"),
         )
     )  # fmt: skip
     preset: Literal["None", "FhirServer"] = Field(
@@ -126,12 +126,12 @@ class Scopes(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(_UNIQUE_VALUES, "each scope must have a value of its own",
-                 field=".custom", reason="FieldValueDuplicate"),
+                 field=".custom"),
             rule("self.preset != 'UserImpersonation' || !has(self.custom) || "
                  f"!self.custom.exists(x, x.value == '{USER_IMPERSONATION}')",
                  f"a custom scope must not repeat '{USER_IMPERSONATION}' of preset "
                  "'UserImpersonation'; rename it, or set `preset: None`",
-                 field=".custom", reason="FieldValueDuplicate"),
+                 field=".custom"),
         )
     )  # fmt: skip
     preset: Literal["None", "UserImpersonation"] = Field(
@@ -163,15 +163,15 @@ class Resource(ApiModel):
                  "!self.appRoles.custom.exists(r, "
                  "self.scopes.custom.exists(s, s.value == r.value))",
                  "an app role and a scope must not have the same value",
-                 field=".scopes", reason="FieldValueDuplicate"),
+                 field=".scopes"),
             rule("self.appRoles.preset != 'FhirServer' || !has(self.scopes.custom) || "
                  f"!self.scopes.custom.exists(s, s.value in {list(FHIR_SERVER_ROLES)})",
                  "a custom scope must not have the value of a role of preset 'FhirServer'",
-                 field=".scopes", reason="FieldValueDuplicate"),
+                 field=".scopes"),
             rule("self.scopes.preset != 'UserImpersonation' || !has(self.appRoles.custom) || "
                  f"!self.appRoles.custom.exists(r, r.value == '{USER_IMPERSONATION}')",
                  f"a custom app role must not have the value '{USER_IMPERSONATION}' of a scope",
-                 field=".appRoles", reason="FieldValueDuplicate"),
+                 field=".appRoles"),
         )
     )  # fmt: skip
     url: Annotated[
@@ -213,7 +213,6 @@ def _not_on_both(one: str, other: str) -> dict[str, str]:
         f"!has(self.{one}) || !has(self.{other}) || !self.{one}.exists(u, u in self.{other})",
         f"a redirect URI must not be on the platforms '{one}' and '{other}' at once",
         field=f".{other}",
-        reason="FieldValueDuplicate",
     )
 
 

@@ -40,8 +40,8 @@ def rule(
         expression: CEL; `oldSelf` makes it a rule about updates only.
         message: one sentence that says what the field must be.
         field: JSON path of the field at fault, below the place of the rule (`.name`).
-        reason: `FieldValueInvalid`, `FieldValueForbidden`, `FieldValueRequired` or
-            `FieldValueDuplicate`.
+        reason: `FieldValueInvalid`, `FieldValueForbidden` or `FieldValueRequired`; with
+            `FieldValueDuplicate` the API server drops the message.
     """
     entry = {"rule": expression, "message": message, "reason": reason}
     return entry | ({"fieldPath": field} if field else {})

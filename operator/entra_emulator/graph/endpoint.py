@@ -1,0 +1,182 @@
+"""HTTP of Graph: a request becomes a call, an answer becomes a response with Graph's headers.
+
+Headers and envelopes follow recorded answers of the real service and the page "Microsoft Graph
+error responses and resource types".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from entra_emulator.clock import timestamp
+from entra_emulator.directory.errors import GraphError, bad_request, denied
+from entra_emulator.graph import access, options, paths
+from entra_emulator.graph.calls import Answer, Call, Route, route_of
+from entra_emulator.graph.surface import ROUTES
+from entra_emulator.reading import BadJson, BodyTooLarge, read_body, read_object
+from entra_emulator.world import World
+
+MAX_BODY: Final = 4 * 1024 * 1024
+_TOP_DISCOUNT: Final = 20
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+_SERVER = {
+    "ServerInfo": {
+        "DataCenter": "West Europe",
+        "Slice": "E",
+        "Ring": "5",
+        "ScaleUnit": "001",
+        "RoleInstance": "AM2PEPF00000001",
+    }
+}
+
+
+async def serve(world: World, request: Request) -> Response:
+    """The response to a Graph request."""
+    try:
+        route, answer = await _answer(world, request)
+    except GraphError as error:
+        return refusal(world, request, error)
+    return _success(world, request, route, answer)
+
+
+async def _answer(world: World, request: Request) -> tuple[Route, Answer]:
+    raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    path = paths.tokens(raw_path)
+    caller = access.caller_of(world, request.headers.get("authorization"))
+    request.state.caller = caller.app_id
+    route, keys = route_of(ROUTES, request.method, path)
+    if not route.allows(caller.permissions):
+        raise denied()
+    eventual = request.headers.get("consistencylevel", "").lower() == "eventual"
+    call = Call(
+        world=world,
+        caller=caller,
+        route=route,
+        keys=keys,
+        options=options.read(request.scope["query_string"], is_eventual=eventual),
+        body=await _body(request),
+        creates_if_missing=_prefers(request, "create-if-missing"),
+        path=request.scope["path"],
+    )
+    world.directory.expire_deleted()
+    return route, route.handler(call)
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    if request.method not in {"POST", "PATCH", "PUT"}:
+        return {}
+    try:
+        raw = await read_body(request, MAX_BODY)
+    except BodyTooLarge as error:
+        message = "The request body is too large."
+        raise GraphError(413, "RequestBodyTooLarge", message) from error
+    if not raw.strip() and request.method == "POST":
+        return {}
+    try:
+        return read_object(raw)
+    except BadJson as error:
+        raise bad_request(
+            "Unable to read JSON request payload. Please ensure Content-Type header is set and "
+            "payload is of valid JSON format.",
+            code="BadRequest",
+        ) from error
+
+
+def _prefers(request: Request, wanted: str) -> bool:
+    values = ",".join(request.headers.getlist("prefer"))
+    return wanted in {value.strip().lower() for value in values.split(",")}
+
+
+def _success(world: World, request: Request, route: Route, answer: Answer) -> Response:
+    headers = _common(world, request) | {
+        "OData-Version": "4.0",
+        "x-ms-resource-unit": str(_units(route, request)),
+    }
+    if answer.location is not None:
+        headers["Location"] = answer.location
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=headers)
+    bare = "odata.metadata=none" in request.headers.get("accept", "").lower()
+    level = "none" if bare else "minimal"
+    headers["Content-Type"] = (
+        f"application/json;odata.metadata={level};odata.streaming=true;"
+        "IEEE754Compatible=false;charset=utf-8"
+    )
+    body = _without_annotations(answer.body) if bare else answer.body
+    return Response(_json(body), answer.status, headers)
+
+
+def refusal(
+    world: World, request: Request, error: GraphError, retry_after: int | None = None
+) -> Response:
+    """The response that tells of an error; `retry_after` in seconds."""
+    headers = _common(world, request) | {"x-ms-resource-unit": "1"}
+    headers["Content-Type"] = "application/json"
+    if error.status == 401:  # noqa: PLR2004 - the HTTP status
+        headers["WWW-Authenticate"] = (
+            f'Bearer realm="", authorization_uri="{world.origin}/common/oauth2/authorize", '
+            'client_id="00000003-0000-0000-c000-000000000000"'
+        )
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    shown: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.details:
+        shown["details"] = [
+            {"code": detail.code, "message": detail.message, "target": detail.target}
+            for detail in error.details
+        ]
+    shown["innerError"] = {
+        "date": timestamp(world.clock.now()).rstrip("Z"),
+        "request-id": headers["request-id"],
+        "client-request-id": headers["client-request-id"],
+    }
+    return Response(_json({"error": shown}), error.status, headers)
+
+
+def _common(world: World, request: Request) -> dict[str, str]:
+    request_id = str(uuid4())
+    given = request.headers.get("client-request-id", "")
+    return {
+        "Cache-Control": "no-cache",
+        "Strict-Transport-Security": "max-age=31536000",
+        "request-id": request_id,
+        "client-request-id": given if _REQUEST_ID.fullmatch(given) else request_id,
+        "x-ms-ags-diagnostic": json.dumps(_SERVER, separators=(",", ":")),
+        "Date": world.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT"),
+    }
+
+
+def _units(route: Route, request: Request) -> int:
+    """The resource units of the request: `$select` and small pages make it cheaper."""
+    units = route.units
+    query = request.query_params
+    if "$select" in query:
+        units -= 1
+    top = query.get("$top", "")
+    if top.isdecimal() and int(top[:9]) < _TOP_DISCOUNT:
+        units -= 1
+    return max(units, 1)
+
+
+def _without_annotations(value: Any) -> Any:
+    """`value` without the control information that `odata.metadata=none` leaves out."""
+    if isinstance(value, Mapping):
+        return {
+            name: _without_annotations(item)
+            for name, item in value.items()
+            if name in {"@odata.nextLink", "@odata.count"} or "@odata." not in name
+        }
+    if isinstance(value, list):
+        return [_without_annotations(item) for item in value]
+    return value
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

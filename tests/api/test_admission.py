@@ -1,0 +1,301 @@
+"""What the real API server says to manifests: bad ones are refused with a field and a remedy."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.control_plane
+
+NAMESPACE = "admission"
+RESOURCE = {"type": "Resource", "resource": {"url": "https://fhir.clinic.example"}}
+CONFIDENTIAL = {
+    "type": "Confidential",
+    "fhirServerRef": {"name": "fhir-server"},
+    "redirectUris": {"web": ["https://portal.clinic.example/callback"]},
+}
+PUBLIC = {
+    "type": "Public",
+    "fhirServerRef": {"name": "fhir-server"},
+    "redirectUris": {"spa": ["https://spa.clinic.example/"]},
+}
+SERVICE = {
+    "type": "Service",
+    "fhirServerRef": {"name": "fhir-server"},
+    "appRoles": ["globalReader"],
+}
+TENANT = {
+    "tenantId": "11111111-1111-1111-1111-111111111111",
+    "clientId": "22222222-2222-2222-2222-222222222222",
+}
+
+
+def manifest(spec, name="probe", kind="FhirAppRegistration"):
+    metadata = {"name": name} | ({} if kind == "EntraTenant" else {"namespace": NAMESPACE})
+    document = {
+        "apiVersion": "fhirapps.dev/v1alpha1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": spec,
+    }
+    return json.dumps(document)
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane):
+    control_plane.kubectl("apply", "-k", str(Path(__file__).parents[2] / "crds"))
+    control_plane.kubectl(
+        "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"
+    )
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    return control_plane
+
+
+def attempt(cluster, document):
+    return cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=document, check=False)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        RESOURCE,
+        CONFIDENTIAL,
+        PUBLIC,
+        SERVICE,
+        PUBLIC | {"redirectUris": {"publicClient": ["msal1234://auth", "http://localhost:8080/x"]}},
+        CONFIDENTIAL | {"redirectUris": {"web": ["http://127.0.0.1/callback"]}},
+        CONFIDENTIAL | {"credential": {}},
+        CONFIDENTIAL | {"credential": {"clientSecret": {"duration": "2h", "renewBefore": "1h"}}},
+        RESOURCE | {"resource": {"url": "https://FHIR.example/r4/", "identifierUri": "api://{appId}"}},
+        RESOURCE | {"resource": {"url": "http://fhir.clinic.svc:8080", "identifierUri": "api://{appId}",
+                                 "tokenVersion": 2}},
+        RESOURCE | {"resource": RESOURCE["resource"] | {"appRoles": {"preset": "None"}}},
+    ],
+)  # fmt: skip
+def test_good_registrations_are_accepted(cluster, spec):
+    answer = attempt(cluster, manifest(spec))
+    assert answer.returncode == 0, answer.stderr
+
+
+def role(value):
+    return {"value": value, "displayName": value, "description": "A role"}
+
+
+def scope(value):
+    return {"value": value, "adminConsentDisplayName": "x", "adminConsentDescription": "y"}
+
+
+def resource(**fields):
+    return RESOURCE | {"resource": RESOURCE["resource"] | fields}
+
+
+def web(uri):
+    return CONFIDENTIAL | {"redirectUris": {"web": [uri]}}
+
+
+def secret(**fields):
+    return CONFIDENTIAL | {"credential": {"clientSecret": fields}}
+
+
+NO_REDIRECTS = {key: value for key, value in CONFIDENTIAL.items() if key != "redirectUris"}
+NO_ROLES = {key: value for key, value in SERVICE.items() if key != "appRoles"}
+NO_SERVER = {key: value for key, value in SERVICE.items() if key != "fhirServerRef"}
+SPA = {"spa": ["https://spa.clinic.example/"]}
+NATIVE = {"publicClient": ["myapp://auth"]}
+WEB = {"web": ["https://portal.clinic.example/callback"]}
+
+REFUSED = {
+    # every "–" cell of the table of fields by type
+    "resource on Confidential": (CONFIDENTIAL | {"resource": RESOURCE["resource"]},
+                                 "spec.resource", "only be set for type Resource"),
+    "resource on Public": (PUBLIC | {"resource": RESOURCE["resource"]},
+                           "spec.resource", "only be set for type Resource"),
+    "resource on Service": (SERVICE | {"resource": RESOURCE["resource"]},
+                            "spec.resource", "only be set for type Resource"),
+    "no resource on Resource": ({"type": "Resource"}, "spec.resource", "must be set"),
+    "fhirServerRef on Resource": (RESOURCE | {"fhirServerRef": {"name": "x"}},
+                                  "spec.fhirServerRef", "only be set for type"),
+    "no fhirServerRef on Service": (NO_SERVER, "spec.fhirServerRef", "must be set for type"),
+    "scopes on Resource": (RESOURCE | {"scopes": ["a"]}, "spec.scopes", "only be set for type"),
+    "scopes on Service": (SERVICE | {"scopes": ["a"]}, "spec.scopes", "only be set for type"),
+    "appRoles on Resource": (RESOURCE | {"appRoles": ["a"]}, "spec.appRoles", "only be set"),
+    "appRoles on Confidential": (CONFIDENTIAL | {"appRoles": ["a"]}, "spec.appRoles", "only be"),
+    "appRoles on Public": (PUBLIC | {"appRoles": ["a"]}, "spec.appRoles", "only be set"),
+    "no appRoles on Service": (NO_ROLES, "spec.appRoles", "must be set for type Service"),
+    "redirectUris on Resource": (RESOURCE | {"redirectUris": WEB}, "spec.redirectUris", "only be"),
+    "redirectUris on Service": (SERVICE | {"redirectUris": SPA}, "spec.redirectUris", "only be"),
+    "web on Public": (PUBLIC | {"redirectUris": WEB | SPA}, "spec.redirectUris.web", "use `spa`"),
+    "spa on Confidential": (CONFIDENTIAL | {"redirectUris": WEB | SPA},
+                            "spec.redirectUris.spa", "use `web`"),
+    "publicClient on Confidential": (CONFIDENTIAL | {"redirectUris": WEB | NATIVE},
+                                     "spec.redirectUris.publicClient", "use `web`"),
+    "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
+    "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
+    "Confidential without redirects": (NO_REDIRECTS, "spec.redirectUris", "must be set"),
+    "Public without redirects": (PUBLIC | {"redirectUris": {}}, "spec.redirectUris", "at least one"),
+    # redirect URIs
+    "http that is not loopback": (web("http://portal.clinic.example/cb"), "web[0]", "https://"),
+    "http that only looks like loopback": (web("http://localhost.evil.example/"), "web[0]", "https"),
+    "wildcard": (web("https://*.clinic.example/cb"), "web[0]", "wildcard"),
+    "fragment": (web("https://portal.clinic.example/#cb"), "web[0]", "fragment"),
+    "credentials": (web("https://me:pw@portal.clinic.example/"), "web[0]", "credentials"),
+    "comma": (web("https://portal.clinic.example/a,b"), "web[0]", "must not contain blanks"),
+    "blank": (web("https://portal.clinic.example/a b"), "web[0]", "must not contain blanks"),
+    "backslash": (web("https://portal.clinic.example\\evil"), "web[0]", "must not contain blanks"),
+    "custom scheme on web": (web("myapp://auth"), "web[0]", "publicClient"),
+    "custom scheme on spa": (PUBLIC | {"redirectUris": {"spa": ["myapp://auth"]}}, "spa[0]",
+                             "publicClient"),
+    "script scheme": (PUBLIC | {"redirectUris": {"publicClient": ["javascript:alert"]}},
+                      "publicClient[0]", "must start with"),
+    "one URI on two platforms": (
+        PUBLIC | {"redirectUris": {"spa": ["https://a.example/"],
+                                   "publicClient": ["https://a.example/"]}},
+        "publicClient", "at once"),
+    # identifier URIs
+    "upper case URL": (resource(url="https://FHIR.clinic.example"), "resource.url", "lower case"),
+    "trailing slash in the URL": (resource(url="https://fhir.clinic.example/"), "resource.url",
+                                  "slash"),
+    "wildcard in the URL": (resource(url="https://*.clinic.example"), "resource.url", "wildcard"),
+    "http URL as identifier": (resource(url="http://fhir.clinic.example"), "resource.url",
+                               "https:// or api://"),
+    "upper case identifier": (resource(identifierUri="api://Clinic/{appId}"),
+                              "resource.identifierUri", "lower case"),
+    "trailing slash in the identifier": (resource(identifierUri="api://{appId}/"),
+                                         "resource.identifierUri", "slash"),
+    "wildcard in the identifier": (resource(identifierUri="api://*"), "resource.identifierUri",
+                                   "wildcard"),
+    "template in an https identifier": (resource(identifierUri="https://{appId}.clinic.example"),
+                                        "resource.identifierUri", "api://"),
+    # lifetimes
+    "renewBefore as long as duration": (secret(duration="48h", renewBefore="48h", overlap="1h"),
+                                        "renewBefore", "shorter than `duration`"),
+    "overlap longer than renewBefore": (secret(duration="48h", renewBefore="2h", overlap="3h"),
+                                        "overlap", "must not exceed `renewBefore`"),
+    "overlap longer than a third": (secret(duration="30h", overlap="11h"), "overlap", "a third"),
+    "duration below an hour": (secret(duration="59m"), "duration", "between 1h"),
+    "duration that is none": (secret(duration="soon"), "duration", "should match"),
+    # enums, duplicates, bounds
+    "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),
+    "policy of a later version": (RESOURCE | {"deletionPolicy": "Purge"}, "spec.deletionPolicy",
+                                  "supported values"),
+    "product of a later version": (resource(product="AzureHealthDataServices"),
+                                   "spec.resource.product", "supported values"),
+    "token version 3": (resource(tokenVersion=3), "tokenVersion", "supported values"),
+    "field of a later version": (CONFIDENTIAL | {"additionalPermissions": []},
+                                 "spec.additionalPermissions", "unknown field"),
+    "two roles with one value": (resource(appRoles={"custom": [role("a"), role("a")]}),
+                                 "appRoles.custom", "value of its own"),
+    "a role of the preset": (resource(appRoles={"custom": [role("globalAdmin")]}),
+                             "appRoles.custom", "must not repeat"),
+    "two scopes with one value": (resource(scopes={"custom": [scope("a"), scope("a")]}),
+                                  "scopes.custom", "value of its own"),
+    "the scope of the preset": (resource(scopes={"custom": [scope("user_impersonation")]}),
+                                "scopes.custom", "must not repeat"),
+    "a role and a scope with one value": (
+        resource(appRoles={"custom": [role("a")]}, scopes={"custom": [scope("a")]}),
+        "scopes", "must not have the same value"),
+    "nothing exposed": (resource(appRoles={"preset": "None"}, scopes={"preset": "None"}),
+                        "resource.scopes", "at least one"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_registrations_are_refused_with_field_and_remedy(cluster, case):
+    spec, field, remedy = REFUSED[case]
+    answer = attempt(cluster, manifest(spec))
+    assert answer.returncode != 0, "it was accepted"
+    assert field in answer.stderr
+    assert remedy in answer.stderr
+
+
+def test_a_name_that_is_no_secret_label_is_refused(cluster):
+    answer = attempt(cluster, manifest(RESOURCE, name="x" * 64))
+    assert "63 characters" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        (CONFIDENTIAL, SERVICE, "`type` must not change"),
+        (CONFIDENTIAL, CONFIDENTIAL | {"tenantRef": {"name": "other"}}, "`tenantRef` must not"),
+        (CONFIDENTIAL, CONFIDENTIAL | {"secret": {"name": "other"}}, "`secret.name` must not"),
+    ],
+    ids=["type", "tenantRef", "secret"],
+)
+def test_immutable_fields_of_a_registration_stay(cluster, before, after, field):
+    name = f"immutable-{field.split('`')[1].replace('.', '-').lower()}"
+    cluster.kubectl("apply", "-f", "-", stdin=manifest(before, name=name))
+    answer = cluster.kubectl("apply", "-f", "-", stdin=manifest(after, name=name), check=False)
+    assert field in answer.stderr
+
+
+def test_naming_the_default_secret_explicitly_is_no_change(cluster):
+    cluster.kubectl("apply", "-f", "-", stdin=manifest(CONFIDENTIAL, name="explicit"))
+    cluster.kubectl(
+        "apply", "-f", "-",
+        stdin=manifest(CONFIDENTIAL | {"secret": {"name": "explicit"}}, name="explicit"),
+    )  # fmt: skip
+
+
+CUSTOM = TENANT | {
+    "cloud": "Custom",
+    "endpoints": {"authorityHost": "https://localhost:1", "graphUrl": "https://localhost:1"},
+}
+BAD_TENANTS = {
+    "Custom without endpoints": (TENANT | {"cloud": "Custom"}, "`endpoints` must be set"),
+    "Public with endpoints": (CUSTOM | {"cloud": "Public"}, "`endpoints` must be set"),
+    "http endpoint": (CUSTOM | {"endpoints": CUSTOM["endpoints"] | {"graphUrl": "http://x"}},
+                      "graphUrl"),
+    "graph with version": (
+        CUSTOM | {"endpoints": CUSTOM["endpoints"] | {"graphUrl": "https://x/v1.0"}}, "graphUrl"),
+    "two ways to sign in": (
+        TENANT | {"auth": {"workloadIdentity": {}, "clientSecret": {"secretRef": {"name": "x"}}}},
+        "exactly one"),
+    "no way to sign in": (TENANT | {"auth": {}}, "exactly one"),
+    "tenant id that is none": (TENANT | {"tenantId": "contoso"}, "spec.tenantId"),
+    "empty selector": (TENANT | {"allowedNamespaces": {"from": "Selector", "selector": {}}},
+                       "must not be empty"),
+    "All with a selector": (
+        TENANT | {"allowedNamespaces": {"from": "All", "selector": {"matchLabels": {"a": "b"}}}},
+        "`selector` must be set for from: Selector"),
+    "CA bundle that is none": (TENANT | {"caBundle": "x" * 40}, "spec.caBundle"),
+    "unknown cloud": (TENANT | {"cloud": "Mars"}, "supported values"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_TENANTS)
+def test_bad_tenants_are_refused(cluster, case):
+    spec, remedy = BAD_TENANTS[case]
+    answer = attempt(cluster, manifest(spec, kind="EntraTenant"))
+    assert answer.returncode != 0, "it was accepted"
+    assert remedy in answer.stderr
+
+
+def test_immutable_fields_of_a_tenant_stay(cluster):
+    cluster.kubectl("apply", "-f", "-", stdin=manifest(TENANT, "immutable", "EntraTenant"))
+    for change in ({"tenantId": "99999999-1111-1111-1111-111111111111"}, {"cloud": "China"}):
+        answer = cluster.kubectl(
+            "apply", "-f", "-", stdin=manifest(TENANT | change, "immutable", "EntraTenant"),
+            check=False,
+        )  # fmt: skip
+        assert f"`{next(iter(change))}` must not change" in answer.stderr
+
+
+def test_defaults_are_filled_in_by_the_server(cluster):
+    answer = cluster.kubectl(
+        "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest(CONFIDENTIAL | {"credential": {}})
+    )  # fmt: skip
+    created = json.loads(answer.stdout)
+    assert created["spec"]["tenantRef"] == {"name": "default"}
+    assert created["spec"]["credential"] == {"clientSecret": {"duration": "4320h"}}
+    assert created["spec"]["deletionPolicy"] == "Delete"
+    assert created["status"] == {"observedGeneration": -1}
+    created = json.loads(
+        cluster.kubectl(
+            "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest(RESOURCE)
+        ).stdout
+    )
+    assert created["spec"]["resource"]["appRoles"] == {"preset": "FhirServer"}
+    assert created["spec"]["resource"]["scopes"] == {"preset": "UserImpersonation"}
+    assert created["spec"]["resource"]["tokenVersion"] == 1

@@ -1,0 +1,122 @@
+"""Which watch events are worth a pass, and for whom."""
+
+import pytest
+
+from fhir_app_operator.controller.handlers import Backoffs, Triggers, kopf_settings
+from fhir_app_operator.controller.keys import Index, RegistrationKey, TenantKey
+
+SERVER = RegistrationKey("clinic", "fhir-server")
+CLIENT = RegistrationKey("clinic", "portal")
+
+
+class Added(list):
+    def __call__(self, key, *, urgent):
+        self.append((str(key), urgent))
+
+
+@pytest.fixture
+def added():
+    return Added()
+
+
+@pytest.fixture
+def index():
+    return Index()
+
+
+@pytest.fixture
+def triggers(index, added):
+    return Triggers(index, added)
+
+
+def registration(name, kind="MODIFIED", generation=1, server=None, **meta):
+    spec = {"tenantRef": {"name": "default"}} | ({"fhirServerRef": {"name": server}} if server else {})
+    metadata = {"namespace": "clinic", "name": name, "uid": f"uid-{name}", "generation": generation}
+    return {"type": kind, "object": {"metadata": metadata | meta, "spec": spec}}
+
+
+def test_first_sight_is_calm_and_a_change_is_urgent(triggers, added):
+    triggers.registration(registration("portal", kind=None))
+    triggers.registration(registration("portal", generation=2))
+    assert added == [("clinic/portal", False), ("clinic/portal", True)]
+
+
+def test_our_own_status_write_wakes_nobody(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    triggers.registration(registration("portal", resourceVersion="2"))
+    triggers.registration(registration("portal", labels={"touched": "by argo"}))
+    assert added == []
+
+
+def test_deletion_and_re_creation_are_news(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    triggers.registration(registration("portal", deletionTimestamp="now"))
+    triggers.registration(registration("portal", "DELETED"))
+    triggers.registration(registration("portal", "ADDED"))
+    assert len(added) == 4
+
+
+def test_a_changed_server_wakes_its_clients(triggers, added):
+    triggers.registration(registration("portal", "ADDED", server="fhir-server"))
+    added.clear()
+    triggers.registration(registration("fhir-server", "ADDED"))
+    assert added == [("clinic/fhir-server", True), ("clinic/portal", True)]
+
+
+def test_a_changed_tenant_wakes_its_registrations(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    tenant = {"metadata": {"name": "default", "uid": "t", "generation": 2}}
+    triggers.tenant({"type": "MODIFIED", "object": tenant})
+    triggers.tenant({"type": "MODIFIED", "object": tenant})
+    assert added == [("default", True), ("clinic/portal", True)]
+
+
+def test_a_relabelled_namespace_wakes_its_registrations(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    namespace = {"metadata": {"name": "clinic", "labels": {}}}
+    triggers.namespace({"type": None, "object": namespace})
+    assert added == []
+    namespace = {"metadata": {"name": "clinic", "labels": {"fhir": "yes"}}}
+    triggers.namespace({"type": "MODIFIED", "object": namespace})
+    triggers.namespace({"type": "MODIFIED", "object": namespace})
+    assert added == [("clinic/portal", True)]
+
+
+def test_a_deleted_or_edited_secret_wakes_its_registration(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    labels = {"fhirapps.dev/registration": "uid-portal"}
+    secret = {"metadata": {"name": "portal", "namespace": "clinic", "labels": labels}, "data": {}}
+    triggers.secret({"type": "DELETED", "object": secret})
+    triggers.secret({"type": "MODIFIED", "object": secret})
+    triggers.secret({"type": None, "object": secret})
+    stranger = {"metadata": {"name": "x", "namespace": "clinic", "labels": {}}}
+    triggers.secret({"type": "DELETED", "object": stranger})
+    assert added == [("clinic/portal", True)] * 2
+
+
+def test_the_index_answers_who_depends_on_whom(index):
+    index.update(CLIENT, registration("portal", server="fhir-server")["object"])
+    index.update(SERVER, registration("fhir-server")["object"])
+    assert index.clients_of(SERVER) == [CLIENT]
+    assert set(index.of_tenant("default")) == {CLIENT, SERVER}
+    assert set(index.in_namespace("clinic")) == {CLIENT, SERVER}
+    assert index.by_uid("uid-portal") == CLIENT
+    assert index.tenant_of(CLIENT) == "default"
+    index.forget(CLIENT)
+    assert index.clients_of(SERVER) == []
+    assert index.tenant_of(CLIENT) is None
+    assert str(TenantKey("default")) == "default"
+
+
+def test_kopf_never_gives_up_and_never_persists():
+    settings = kopf_settings()
+    assert isinstance(settings.networking.error_backoffs, Backoffs)
+    delays = [delay for delay, _ in zip(settings.networking.error_backoffs, range(50), strict=False)]
+    assert len(delays) == 50
+    assert max(delays) <= 30.0
+    assert settings.posting.enabled is False
+    assert "fhirapps.dev/application" != settings.persistence.finalizer

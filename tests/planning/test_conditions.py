@@ -1,0 +1,118 @@
+"""Outcome to conditions, as kstatus reads them."""
+
+from datetime import timedelta
+
+import pytest
+
+from fhir_app_operator.api.v1alpha1 import Condition
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
+from fhir_app_operator.planning.conditions import Reporter, find
+from tests.planning.worlds import NOW
+
+LATER = NOW + timedelta(hours=1)
+WEATHER = Waiting("GraphUnavailable", "Microsoft Graph failed: x (request-id 1)")
+PERSON = Stalled("PermissionDenied", "needs consent (request-id 1)")
+
+
+def reporter(previous=(), generation=1, now=LATER):
+    return Reporter(previous=tuple(previous), generation=generation, now=now)
+
+
+READY = reporter(now=NOW).succeeded("in place").conditions
+
+
+def summary(verdict):
+    return {c.type: (c.status, c.reason) for c in verdict.conditions}
+
+
+def test_done_is_ready_and_synced_and_nothing_else():
+    verdict = reporter().succeeded("in place")
+    assert summary(verdict) == {"Ready": ("True", "Succeeded"), "Synced": ("True", "Succeeded")}
+    assert verdict.observed
+
+
+def test_a_new_spec_is_in_progress():
+    verdict = reporter(READY, generation=2).progressing("working")
+    assert summary(verdict) == {
+        "Ready": ("Unknown", "Progressing"), "Reconciling": ("True", "Progressing"),
+    }  # fmt: skip
+    assert not verdict.observed
+
+
+def test_weather_leaves_a_ready_object_ready_and_says_so():
+    verdict = reporter(READY).failed(WEATHER, usable=True)
+    assert summary(verdict) == {
+        "Ready": ("True", "Succeeded"), "Synced": ("False", "GraphUnavailable"),
+    }  # fmt: skip
+    assert verdict.observed
+    assert find(verdict.conditions, "Ready").last_transition_time == NOW
+
+
+@pytest.mark.parametrize(
+    ("previous", "generation", "usable"),
+    [((), 1, None), (READY, 2, True), (READY, 1, False)],
+    ids=["never ready", "a newer spec", "the Secret is gone"],
+)
+def test_waiting_before_ready_is_retried(previous, generation, usable):
+    verdict = reporter(previous, generation).failed(WEATHER, usable=usable)
+    assert summary(verdict) == {
+        "Ready": ("False", "GraphUnavailable"),
+        "Reconciling": ("True", "ProgressingWithRetry"),
+    }
+    assert not verdict.observed
+
+
+@pytest.mark.parametrize("error", [PERSON, Invalid("wrong")])
+def test_a_persons_work_stalls_even_a_ready_object(error):
+    verdict = reporter(READY).failed(error, usable=True)
+    assert summary(verdict) == {"Ready": ("False", error.reason), "Stalled": ("True", error.reason)}
+    assert verdict.observed
+
+
+def test_an_expired_credential_is_never_ready():
+    waiting = reporter(READY).expired(WEATHER)
+    assert summary(waiting)["Ready"] == ("False", "CredentialExpired")
+    assert summary(waiting)["Reconciling"] == ("True", "ProgressingWithRetry")
+    person = reporter(READY).expired(PERSON)
+    assert summary(person)["Stalled"] == ("True", "CredentialExpired")
+    assert person.observed
+    assert not reporter(READY).expired(None).observed
+
+
+def test_suspension_keeps_what_was_and_says_that_nothing_is_written():
+    stalled = reporter(READY).failed(PERSON, usable=True).conditions
+    verdict = reporter(stalled).suspended()
+    assert summary(verdict) == {
+        "Ready": ("False", "PermissionDenied"), "Synced": ("False", "Suspended"),
+    }  # fmt: skip
+
+
+def test_a_transition_time_moves_only_when_the_status_flips():
+    again = reporter(READY).succeeded("in place")
+    assert {c.last_transition_time for c in again.conditions} == {NOW}
+    assert again.conditions == READY
+    flipped = reporter(READY).failed(PERSON, usable=True)
+    assert {c.last_transition_time for c in flipped.conditions} == {LATER}
+
+
+def test_one_outage_is_written_once_whatever_the_request_id():
+    first = reporter(READY).failed(WEATHER, usable=True).conditions
+    other = Waiting("GraphUnavailable", "Microsoft Graph failed: x (request-id 2)")
+    assert reporter(first).failed(other, usable=True).conditions == first
+    changed = Waiting("GraphUnavailable", "Microsoft Graph failed: y (request-id 3)")
+    assert reporter(first).failed(changed, usable=True).conditions != first
+
+
+def test_reconciling_and_stalled_are_never_both_there():
+    for error in (WEATHER, PERSON):
+        for previous in ((), READY, reporter().progressing("x").conditions):
+            kinds = {c.type for c in reporter(previous).failed(error, usable=None).conditions}
+            assert not {"Reconciling", "Stalled"} <= kinds
+
+
+def test_finding_a_condition():
+    condition = Condition(
+        type="Ready", status="True", reason="X", message="", last_transition_time=NOW
+    )
+    assert find((condition,), "Ready") is condition
+    assert find((condition,), "Synced") is None

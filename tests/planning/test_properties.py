@@ -1,0 +1,190 @@
+"""Properties of planning over many worlds: it converges, is idempotent, and survives crashes."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.planning.credentials import ours, published
+from fhir_app_operator.planning.model import (
+    Application,
+    AppRole,
+    Intent,
+    Observed,
+    RevokeCredential,
+    SecretState,
+)
+from fhir_app_operator.planning.plan import credential_usable, deletion_plan, plan
+from tests.planning.worlds import NOW, POLICY, TYPES, Directories, desired, identity, password
+
+kinds = st.sampled_from(TYPES)
+texts = st.sampled_from(["", "clinic/portal", "something else"])
+uris = st.frozensets(st.sampled_from(["https://portal.example/a", "https://x.example/"]))
+ages = st.integers(min_value=0, max_value=400 * 24)
+roles = st.lists(
+    st.builds(
+        AppRole,
+        id=st.sampled_from(["r1", "r2", "r3"]),
+        value=st.sampled_from(["globalReader", "theirs", "other"]),
+        display_name=texts, description=texts,
+        allowed_member_types=st.just(frozenset({"User"})), is_enabled=st.booleans(),
+    ),
+    max_size=3, unique_by=(lambda r: r.id, lambda r: r.value),
+)  # fmt: skip
+
+
+@st.composite
+def passwords(draw):
+    made = []
+    for index in range(draw(st.integers(0, 4))):
+        start = NOW - timedelta(hours=draw(ages))
+        name = draw(st.sampled_from([f"fhirapps:uid-1:n{index}", "theirs", None]))
+        made.append(replace(password(f"k{index}", start=start), display_name=name))
+    return tuple(made)
+
+
+@st.composite
+def applications(draw):
+    tags = frozenset({identity().owner_tag}) | draw(st.frozensets(st.just("theirs")))
+    return Application(
+        object_id="object-1", app_id="app-1", display_name=draw(texts), tags=tags,
+        app_roles=tuple(draw(roles)), passwords=draw(passwords()),
+        identifier_uris=draw(uris), token_version=draw(st.sampled_from([None, 1, 2])),
+        is_fallback_public_client=draw(st.booleans()), created_at=NOW,
+    )  # fmt: skip
+
+
+@st.composite
+def secrets(draw):
+    return SecretState(
+        ours=True, current=draw(st.booleans()), owner_reference=draw(st.booleans()),
+        data=draw(st.sampled_from([{}, {"FOREIGN": "x"}])),
+        holds_credential=True, credential_intact=draw(st.booleans()),
+        key_id=draw(st.sampled_from(["k0", "k1", "k9", None])), nonce="n0",
+        expires_at=NOW + timedelta(hours=draw(ages)),
+        written_at=draw(st.one_of(st.none(), ages.map(lambda h: NOW - timedelta(hours=h)))),
+    )  # fmt: skip
+
+
+worlds = st.builds(
+    Observed,
+    secret=st.one_of(st.none(), secrets()),
+    application=st.one_of(st.none(), applications()),
+    service_principal_id=st.one_of(st.none(), st.just("sp-1")),
+    intent=st.one_of(st.none(), st.just(Intent(nonce="old", requested_at=NOW))),
+)
+
+
+def settle(world, rounds=30):
+    for _ in range(rounds):
+        actions = plan(world.wanted, world.observed, world.now, POLICY)
+        if not actions:
+            return world
+        for action in actions:
+            world.apply(action)
+    raise AssertionError(f"it does not converge: {world.log}")
+
+
+@given(kinds, worlds)
+@settings(max_examples=300, deadline=None)
+def test_every_world_converges_to_a_usable_secret(kind, observed):
+    world = Directories(desired(kind), observed)
+    try:
+        settle(world)
+    except OperatorError as error:
+        assert error.reason == "CredentialRateLimited"
+        return
+    passwords_now = world.observed.application.passwords
+    if world.wanted.credential and world.observed.secret.credential_intact:
+        young = world.observed.secret.written_at is not None and (
+            NOW < world.observed.secret.written_at + POLICY.replication_window
+        )
+        assert published(world.observed.secret, passwords_now) is not None or young
+    if world.wanted.credential is None:
+        assert not world.observed.secret.holds_credential
+        assert ours(world.wanted, passwords_now) == []
+
+
+@given(kinds, worlds, st.integers(1, 8))
+@settings(max_examples=300, deadline=None)
+def test_a_crash_after_any_action_still_converges_without_a_second_application(
+    kind, observed, survives
+):
+    world = Directories(desired(kind), observed)
+    try:
+        for _ in range(survives):
+            actions = plan(world.wanted, world.observed, NOW, POLICY)
+            if not actions:
+                break
+            world.apply(actions[0])
+        intent = world.observed.intent
+        # What a new process reads back: the intent of the dead one, fresh no more.
+        stale = replace(intent, fresh=False) if intent else None
+        world.observed = replace(world.observed, intent=stale)
+        settle(world)
+    except OperatorError as error:
+        assert error.reason == "CredentialRateLimited"
+    creates = [action for action in world.log if type(action).__name__ == "CreateApplication"]
+    assert len(creates) == (0 if observed.application else 1)
+
+
+@given(worlds)
+@settings(max_examples=300, deadline=None)
+def test_the_credential_in_the_secret_is_never_revoked_and_strangers_never_are(observed):
+    wanted = desired("Service")
+    try:
+        actions = plan(wanted, observed, NOW, POLICY)
+    except OperatorError:
+        return
+    revoked = {a.key_id for a in actions if isinstance(a, RevokeCredential)}
+    if observed.secret and observed.secret.credential_intact:
+        assert observed.secret.key_id not in revoked
+    if observed.application:
+        strange = {p.key_id for p in observed.application.passwords
+                   if identity().nonce_of(p.display_name) is None}  # fmt: skip
+        assert not revoked & strange
+
+
+@given(kinds, worlds)
+@settings(max_examples=200, deadline=None)
+def test_nothing_is_planned_for_an_application_of_another_registration(kind, observed):
+    if observed.application is None:
+        return
+    taken = replace(observed.application, tags=frozenset({"fhirapps.dev/owner:cluster/uid-2"}))
+    stolen = replace(observed, application=taken)
+    assert deletion_plan(identity(), stolen) == ()
+    try:
+        actions = plan(desired(kind), stolen, NOW, POLICY)
+    except OperatorError as error:
+        actions = ()
+        assert error.reason == "OwnershipConflict"
+    assert actions == ()
+
+
+@given(worlds, st.randoms())
+@settings(max_examples=200, deadline=None)
+def test_the_order_of_what_the_directory_lists_means_nothing(observed, rng):
+    if observed.application is None:
+        return
+    app = observed.application
+    shuffled = replace(
+        app,
+        app_roles=tuple(rng.sample(app.app_roles, len(app.app_roles))),
+        passwords=tuple(rng.sample(app.passwords, len(app.passwords))),
+    )
+
+    def kinds_of(world):
+        try:
+            return [type(a).__name__ for a in plan(desired("Service"), world, NOW, POLICY)]
+        except OperatorError as error:
+            return error.reason
+
+    assert kinds_of(observed) == kinds_of(replace(observed, application=shuffled))
+
+
+@given(kinds, worlds)
+@settings(max_examples=100, deadline=None)
+def test_usable_never_raises(kind, observed):
+    credential_usable(desired(kind), observed, NOW)

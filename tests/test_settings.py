@@ -1,0 +1,64 @@
+"""Settings that are wrong are named, with what they must be."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fhir_app_operator.settings import WrongSettings, load
+
+
+def test_defaults_need_no_environment():
+    settings = load({})
+    assert settings.resync_interval == timedelta(hours=1)
+    assert settings.watch_secrets is False
+    assert settings.kubeconfig is None
+    assert settings.host_and_port == ("127.0.0.1", 8080)
+
+
+def test_values_come_from_the_environment():
+    settings = load(
+        {
+            "FHIR_APP_OPERATOR_RESYNC_INTERVAL": "30s",
+            "FHIR_APP_OPERATOR_WATCH_SECRETS": "true",
+            "FHIR_APP_OPERATOR_LISTEN_ADDRESS": "[::1]:9",
+            "KUBECONFIG": "kube/config",
+            "AZURE_FEDERATED_TOKEN_FILE": "token",
+            "HTTPS_PROXY": "http://proxy:1",
+            "NO_PROXY": ".svc, 10.0.0.1",
+            "UNRELATED": "x",
+        }
+    )
+    assert settings.resync_interval == timedelta(seconds=30)
+    assert settings.host_and_port == ("::1", 9)
+    assert settings.kubeconfig == Path("kube/config")
+    assert settings.token_file == Path("token")
+    assert settings.direct_hosts == (".svc", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("RESYNC_INTERVAL", "soon", "must be a duration such as 4320h"),
+        ("RESYNC_INTERVAL", "0s", "longer than 0s"),
+        ("WORKERS", "0", "greater than or equal to 1"),
+        ("WORKERS", "many", "valid integer"),
+        ("WATCH_SECRETS", "perhaps", "boolean"),
+        ("LISTEN_ADDRESS", "8080", "address and a port"),
+        ("LOG_LEVEL", "LOUD", "DEBUG"),
+        ("CLUSTER_ID", "Not A Name", "pattern"),
+        ("WACTH_SECRETS", "true", "not a setting of this version"),
+    ],
+)
+def test_a_wrong_value_is_named(variable, value, remedy):
+    with pytest.raises(WrongSettings) as caught:
+        load({f"FHIR_APP_OPERATOR_{variable}": value})
+    assert f"FHIR_APP_OPERATOR_{variable}" in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_all_wrong_values_are_named_at_once():
+    with pytest.raises(WrongSettings) as caught:
+        load({"FHIR_APP_OPERATOR_WORKERS": "0", "FHIR_APP_OPERATOR_LOG_LEVEL": "x"})
+    assert "WORKERS" in str(caught.value)
+    assert "LOG_LEVEL" in str(caught.value)
