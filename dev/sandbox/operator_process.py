@@ -37,6 +37,11 @@ class OperatorProcess:
         self._address = address
 
     @property
+    def name(self) -> str:
+        """The program's name among the environment's."""
+        return self._program.name
+
+    @property
     def pid(self) -> int:
         """The process id of the current run, or of the last one."""
         return int(self._program.pid_file.read_text())
@@ -76,11 +81,7 @@ class OperatorProcess:
         """
         if self.exit_code is None:
             os.kill(self.pid, number)  # not reaped before we ask for the exit code: still its pid
-        self._programs.wait_for_end(self._program, seconds)
-        code = self.exit_code
-        if code is None:
-            raise SandboxError(f"{self._program.name} is running again")
-        return code
+        return self._programs.wait_for_end(self._program, seconds)
 
     def restart(self, number: int = signal.SIGKILL) -> None:
         """End it with a signal (the default gives it no chance) and start it again."""

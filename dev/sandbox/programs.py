@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster.kubeconfig import write_private
-from dev.cluster.processes import pause
+from dev.cluster.processes import POLL_SECONDS, pause
 from dev.cluster.supervisor_client import SupervisorClient
 from dev.sandbox import launch
 from dev.sandbox.errors import SandboxError
@@ -76,7 +76,11 @@ class Programs:
 
     def exit_code(self, program: Program) -> int | None:
         """The exit code (negative: the signal), or None while it runs."""
-        return self._supervisor.exits().get(program.name)
+        return self.exits().get(program.name)
+
+    def exits(self) -> dict[str, int]:
+        """The exit codes of all programs that are no longer running, by name."""
+        return self._supervisor.exits()
 
     def wait(
         self,
@@ -102,6 +106,20 @@ class Programs:
                     f"{program.name} did not {what} within {seconds:.0f} s:\n{tail(program.log)}"
                 )
             pause(self._stop)
+
+    def wait_for_end(self, program: Program, seconds: float) -> int:
+        """Wait until `program` has ended, and give its exit code.
+
+        Raises SandboxError if it goes on for `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while (code := self.exit_code(program)) is None:
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"{program.name} did not end within {seconds:.0f} s:\n{tail(program.log)}"
+                )
+            time.sleep(POLL_SECONDS)
+        return code
 
 
 @contextmanager

@@ -16,7 +16,7 @@ NAMESPACE = "fhir-app-operator"
 SERVICE_ACCOUNT = "fhir-app-operator"
 SUBJECT = f"system:serviceaccount:{NAMESPACE}:{SERVICE_ACCOUNT}"
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
-"""The audience of a token that Entra takes as a client assertion ("Workload identity federation")."""
+"""The audience of tokens that Entra takes for assertions ("Workload identity federation")."""
 
 _RENEW_SECONDS = 300.0
 _RETRY_SECONDS = 5.0

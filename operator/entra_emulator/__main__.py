@@ -76,7 +76,6 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
         _publish(directory, running)
         LOG.info("entra-emulator listens at %s, details in %s", running.origin, directory)
         stopped.wait()
-    LOG.info("entra-emulator has stopped")
 
 
 def _trust(

@@ -90,7 +90,11 @@ class _Api:
 
     def advance(self, body: Body) -> Response:
         _only(body, {"advanceSeconds"})
-        self._world.clock.advance(timedelta(seconds=_number(body, "advanceSeconds", MAX_ADVANCE)))
+        seconds = _number(body, "advanceSeconds", MAX_ADVANCE)
+        try:
+            self._world.clock.advance(timedelta(seconds=seconds))
+        except OverflowError as error:
+            raise _Refused("advanceSeconds leads beyond the calendar") from error
         return JSONResponse({"now": timestamp(self._world.clock.now())})
 
     async def objects(self, _request: Request) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from email.utils import format_datetime
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -70,7 +71,14 @@ class Exchange:
         if not answer:
             await _cut(scope, receive)
         for message in answer:
-            await send(message)
+            await send(self._dated(message))
+
+    def _dated(self, message: Message) -> Message:
+        """Every answer tells the emulator's time, not the computer's."""
+        if message["type"] != "http.response.start":
+            return message
+        date = format_datetime(self._world.clock.now(), usegmt=True).encode()
+        return {**message, "headers": [*message["headers"], (b"date", date)]}
 
     async def _refuse(self, fault: Fault, scope: Scope, receive: Receive) -> list[Message]:
         status = fault.status or 503

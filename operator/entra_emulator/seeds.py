@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
 from entra_emulator.constants import (
     ADMIN_CLIENT_ID,
     ADMIN_PERMISSIONS,
@@ -31,13 +33,16 @@ class FederatedTrust:
     """Whose tokens an application accepts instead of a secret.
 
     `public_key_pem` is the issuer's key: Entra would fetch it from `issuer`, but a cluster's keys
-    are not readable for everybody.
+    are not readable for everybody. ValueError if it is no public key in PEM.
     """
 
     issuer: str
     subject: str
     audience: str
     public_key_pem: str
+
+    def __post_init__(self) -> None:
+        load_pem_public_key(self.public_key_pem.encode())
 
 
 @dataclass(frozen=True, slots=True)

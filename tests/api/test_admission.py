@@ -44,9 +44,7 @@ def manifest(spec, name="probe", kind="FhirAppRegistration"):
 @pytest.fixture(scope="session")
 def cluster(control_plane):
     control_plane.kubectl("apply", "-k", str(Path(__file__).parents[2] / "crds"))
-    control_plane.kubectl(
-        "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"
-    )
+    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
     return control_plane
@@ -106,7 +104,7 @@ NATIVE = {"publicClient": ["myapp://auth"]}
 WEB = {"web": ["https://portal.clinic.example/callback"]}
 
 REFUSED = {
-    # every "–" cell of the table of fields by type
+    # every empty cell of the table of fields by type
     "resource on Confidential": (CONFIDENTIAL | {"resource": RESOURCE["resource"]},
                                  "spec.resource", "only be set for type Resource"),
     "resource on Public": (PUBLIC | {"resource": RESOURCE["resource"]},
@@ -133,10 +131,11 @@ REFUSED = {
     "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
     "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
     "Confidential without redirects": (NO_REDIRECTS, "spec.redirectUris", "must be set"),
-    "Public without redirects": (PUBLIC | {"redirectUris": {}}, "spec.redirectUris", "at least one"),
+    "Public without redirects": (PUBLIC | {"redirectUris": {}}, "spec.redirectUris",
+                                 "at least one"),
     # redirect URIs
     "http that is not loopback": (web("http://portal.clinic.example/cb"), "web[0]", "https://"),
-    "http that only looks like loopback": (web("http://localhost.evil.example/"), "web[0]", "https"),
+    "http that looks like loopback": (web("http://localhost.evil.example/"), "web[0]", "https"),
     "wildcard": (web("https://*.clinic.example/cb"), "web[0]", "wildcard"),
     "fragment": (web("https://portal.clinic.example/#cb"), "web[0]", "fragment"),
     "credentials": (web("https://me:pw@portal.clinic.example/"), "web[0]", "credentials"),
@@ -282,20 +281,18 @@ def test_immutable_fields_of_a_tenant_stay(cluster):
         assert f"`{next(iter(change))}` must not change" in answer.stderr
 
 
+def dry_run(cluster, spec):
+    arguments = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+    return json.loads(cluster.kubectl(*arguments, stdin=manifest(spec)).stdout)
+
+
 def test_defaults_are_filled_in_by_the_server(cluster):
-    answer = cluster.kubectl(
-        "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest(CONFIDENTIAL | {"credential": {}})
-    )  # fmt: skip
-    created = json.loads(answer.stdout)
+    created = dry_run(cluster, CONFIDENTIAL | {"credential": {}})
     assert created["spec"]["tenantRef"] == {"name": "default"}
     assert created["spec"]["credential"] == {"clientSecret": {"duration": "4320h"}}
     assert created["spec"]["deletionPolicy"] == "Delete"
     assert created["status"] == {"observedGeneration": -1}
-    created = json.loads(
-        cluster.kubectl(
-            "create", "--dry-run=server", "-o", "json", "-f", "-", stdin=manifest(RESOURCE)
-        ).stdout
-    )
+    created = dry_run(cluster, RESOURCE)
     assert created["spec"]["resource"]["appRoles"] == {"preset": "FhirServer"}
     assert created["spec"]["resource"]["scopes"] == {"preset": "UserImpersonation"}
     assert created["spec"]["resource"]["tokenVersion"] == 1

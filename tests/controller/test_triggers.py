@@ -30,7 +30,9 @@ def triggers(index, added):
 
 
 def registration(name, kind="MODIFIED", generation=1, server=None, **meta):
-    spec = {"tenantRef": {"name": "default"}} | ({"fhirServerRef": {"name": server}} if server else {})
+    spec = {"tenantRef": {"name": "default"}} | (
+        {"fhirServerRef": {"name": server}} if server else {}
+    )
     metadata = {"namespace": "clinic", "name": name, "uid": f"uid-{name}", "generation": generation}
     return {"type": kind, "object": {"metadata": metadata | meta, "spec": spec}}
 
@@ -115,8 +117,10 @@ def test_the_index_answers_who_depends_on_whom(index):
 def test_kopf_never_gives_up_and_never_persists():
     settings = kopf_settings()
     assert isinstance(settings.networking.error_backoffs, Backoffs)
-    delays = [delay for delay, _ in zip(settings.networking.error_backoffs, range(50), strict=False)]
+    delays = [
+        delay for delay, _ in zip(settings.networking.error_backoffs, range(50), strict=False)
+    ]
     assert len(delays) == 50
     assert max(delays) <= 30.0
     assert settings.posting.enabled is False
-    assert "fhirapps.dev/application" != settings.persistence.finalizer
+    assert settings.persistence.finalizer != "fhirapps.dev/application"

@@ -133,9 +133,7 @@ def test_only_what_differs_is_sent():
     world = converged("Confidential")
     drifted = replace(world.observed.application, display_name="Renamed in the portal")
     actions = plan(world.wanted, replace(world.observed, application=drifted), NOW, POLICY)
-    assert actions == (
-        UpdateApplication(changes=ApplicationChanges(display_name="clinic/portal")),
-    )
+    assert actions == (UpdateApplication(changes=ApplicationChanges(display_name="clinic/portal")),)
     assert changed_properties(actions[0].changes) == ("display_name",)
 
 

@@ -99,7 +99,7 @@ def test_every_world_converges_to_a_usable_secret(kind, observed):
     passwords_now = world.observed.application.passwords
     if world.wanted.credential and world.observed.secret.credential_intact:
         young = world.observed.secret.written_at is not None and (
-            NOW < world.observed.secret.written_at + POLICY.replication_window
+            world.observed.secret.written_at + POLICY.replication_window > NOW
         )
         assert published(world.observed.secret, passwords_now) is not None or young
     if world.wanted.credential is None:

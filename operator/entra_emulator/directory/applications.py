@@ -39,8 +39,8 @@ MAX_TAG: Final = 256
 
 def create(
     directory: Directory, body: Mapping[str, Any], *, owners: Sequence[str], creator: str
-) -> tuple[Entity, Document]:
-    """Make an application; the document in the answer shows secrets asked for in the body.
+) -> Document:
+    """Make an application; the result shows the secrets that the body asked for.
 
     `owners` are object ids, `creator` is the appId of the caller.
     """
@@ -61,8 +61,7 @@ def create(
     for item in issued:
         document = credentials.add(document, item)
     entity = directory.store.insert(Kind.APPLICATION, document, owners=owners)
-    answer = {**directory.primary_view(entity), "passwordCredentials": issued}
-    return entity, answer
+    return {**directory.primary_view(entity), "passwordCredentials": issued}
 
 
 def update(directory: Directory, entity: Entity, body: Mapping[str, Any]) -> None:
@@ -95,18 +94,6 @@ def restore(directory: Directory, entity: Entity) -> None:
     document = {**entity.document, "deletedDateTime": None}
     _check_unique_uris(directory, document, entity)
     directory.store.replace(entity, document)
-
-
-def add_password(directory: Directory, entity: Entity, given: Mapping[str, Any]) -> Document:
-    """Add a generated secret; the answer is the only place that shows it."""
-    credential = _issue(directory, given)
-    directory.store.replace(entity, credentials.add(entity.document, credential))
-    return credential
-
-
-def remove_password(directory: Directory, entity: Entity, key_id: str) -> None:
-    """Remove the credential with that keyId."""
-    directory.store.replace(entity, credentials.remove(entity.document, key_id))
 
 
 def _issue(directory: Directory, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Passwords:
         """
         wishes = entry(PASSWORD_CREDENTIAL, title, given, "passwordCredential")
         start = read_moment(wishes["startDateTime"]) if wishes["startDateTime"] else now
-        end = read_moment(wishes["endDateTime"]) if wishes["endDateTime"] else start + LIFETIME
-        if end <= start or end <= now:
+        end = _end(wishes["endDateTime"], start)
+        if end is None or end <= start or end <= now:
             raise invalid_value("endDateTime", title, "Key credential end date is invalid.")
         text = secret if secret is not None else _generate()
         key_id = str(uuid4())
@@ -84,6 +84,16 @@ def remove(document: Mapping[str, Any], key_id: str) -> dict[str, Any]:
 def is_usable(credential: Mapping[str, Any], now: datetime) -> bool:
     """Whether `now` lies within the credential's lifetime."""
     return read_moment(credential["startDateTime"]) <= now < read_moment(credential["endDateTime"])
+
+
+def _end(wish: str | None, start: datetime) -> datetime | None:
+    """When the credential ends; None if that is beyond the calendar."""
+    if wish is not None:
+        return read_moment(wish)
+    try:
+        return start + LIFETIME
+    except OverflowError:
+        return None
 
 
 def _generate() -> str:

@@ -26,7 +26,8 @@ def resolve(directory: Directory, object_id: str) -> Entity:
 
 def listed(directory: Directory, kind: Kind) -> Iterator[Entity]:
     """All soft-deleted objects of a kind that the replica shows."""
-    return (entity for entity in directory.deleted(kind) if _is_shown(directory, entity))
+    found = (entity for entity in directory.store.deleted(kind) if _is_shown(directory, entity))
+    return iter(sorted(found, key=lambda entity: entity.sequence))
 
 
 def restore(directory: Directory, entity: Entity) -> None:
@@ -47,6 +48,12 @@ def purge(directory: Directory, entity: Entity) -> None:
             for dependent in directory.store.find(kind, prop, entity.id):
                 directory.store.remove(dependent)
     directory.store.remove(entity)
+
+
+def purge_expired(directory: Directory) -> None:
+    """Remove for good what the retention keeps no longer."""
+    for entity in directory.expired():
+        purge(directory, entity)
 
 
 def _is_shown(directory: Directory, entity: Entity) -> bool:

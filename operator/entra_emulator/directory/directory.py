@@ -128,28 +128,25 @@ class Directory:
     # ---- expectations of tests
 
     def accepts(self, app_id: str, secret: str) -> bool:
-        """Whether the primary copy has a live application with that secret, usable now."""
-        entity = self.primary(Kind.APPLICATION, Key(app_id, "appId"))
-        if entity is None:
-            return False
-        found = self.passwords.matching(entity.document, secret)
-        return found is not None and credentials.is_usable(found, self.clock.now())
+        """Whether the primary copy has a live client with that secret, usable now."""
+        for kind in (Kind.APPLICATION, Kind.SERVICE_PRINCIPAL):
+            entity = self.primary(kind, Key(app_id, "appId"))
+            found = None if entity is None else self.passwords.matching(entity.document, secret)
+            if found is not None and credentials.is_usable(found, self.clock.now()):
+                return True
+        return False
 
     # ---- the passing of time
 
-    def expire_deleted(self) -> None:
-        """Remove what was soft-deleted longer ago than the retention."""
+    def expired(self) -> list[Entity]:
+        """What was soft-deleted longer ago than the retention, and is to be purged."""
         now = self.clock.now()
-        for kind in (Kind.APPLICATION, Kind.SERVICE_PRINCIPAL):
-            for entity in list(self.deleted(kind)):
-                if now - _deleted_at(entity.document) >= RETENTION:
-                    self.store.remove(entity)
-
-    def deleted(self, kind: Kind) -> Iterator[Entity]:
-        """The soft-deleted objects of a kind in the primary copy."""
-        for entity in self.store.all(kind):
-            if entity.is_deleted:
-                yield entity
+        return [
+            entity
+            for kind in (Kind.APPLICATION, Kind.SERVICE_PRINCIPAL)
+            for entity in self.store.deleted(kind)
+            if now - _deleted_at(entity.document) >= RETENTION
+        ]
 
 
 def _deleted_at(document: Mapping[str, Any]) -> datetime:

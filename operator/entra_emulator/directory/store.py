@@ -91,6 +91,7 @@ class Store:
         self._clock = clock
         self._entities: dict[str, Entity] = {}
         self._of_kind: dict[Kind, dict[str, Entity]] = {kind: {} for kind in Kind}
+        self._deleted: dict[Kind, dict[str, Entity]] = {kind: {} for kind in Kind}
         self._index: dict[tuple[Kind, str, str], dict[str, Entity]] = {}
         self._sequence = 0
         self.lag = timedelta(0)
@@ -121,10 +122,15 @@ class Store:
         entity.versions.append(Version(self._clock.now(), document, kept))
         self._forget_history(entity)
         self._reindex(entity, before, document)
+        if entity.is_deleted:
+            self._deleted[entity.kind][entity.id] = entity
+        else:
+            self._deleted[entity.kind].pop(entity.id, None)
 
     def remove(self, entity: Entity) -> None:
         """Take the object out for good, from both copies at once."""
         self._reindex(entity, entity.document, None)
+        self._deleted[entity.kind].pop(entity.id, None)
         del self._entities[entity.id], self._of_kind[entity.kind][entity.id]
 
     def get(self, kind: Kind, object_id: str) -> Entity | None:
@@ -143,6 +149,10 @@ class Store:
     def all(self, kind: Kind) -> Iterator[Entity]:
         """All objects of a kind in the order of their creation."""
         return iter(list(self._of_kind[kind].values()))
+
+    def deleted(self, kind: Kind) -> Iterator[Entity]:
+        """The soft-deleted objects of a kind in the primary copy, longest deleted first."""
+        return iter(list(self._deleted[kind].values()))
 
     def seen(self, entity: Entity) -> Version | None:
         """What the replica shows of the object; None if it has not arrived there."""

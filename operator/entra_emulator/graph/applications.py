@@ -5,6 +5,8 @@ The rules of what an application may be are in `directory.applications`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from entra_emulator.directory import applications
@@ -12,13 +14,13 @@ from entra_emulator.directory.directory import Key
 from entra_emulator.directory.entities import APPLICATION
 from entra_emulator.directory.errors import (
     bad_request,
-    missing_value,
+    denied,
     not_found,
     segment_not_found,
 )
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
-from entra_emulator.graph import owners
+from entra_emulator.graph import owners, passwords
 from entra_emulator.graph.calls import (
     DIRECTORY_READ,
     DIRECTORY_WRITE,
@@ -92,12 +94,19 @@ def _create(call: Call) -> Answer:
     return _created(call, call.body)
 
 
-def _created(call: Call, body: Any) -> Answer:
+def _created(call: Call, body: Mapping[str, Any]) -> Answer:
+    api = body.get("api")
+    if isinstance(api, dict) and api.get("acceptMappedClaims") and not call.is_unrestricted():
+        raise denied()  # OwnedBy may set it later, by an update of what is then its own
     bound, rest = owners.bound(call, body)
-    _, document = applications.create(
-        call.directory, rest, owners=bound, creator=call.caller.app_id
-    )
-    return call.created(document, COLLECTION)
+    document = applications.create(call.directory, rest, owners=bound, creator=call.caller.app_id)
+    answer = {**document, "createdDateTime": _with_fraction(call.directory.clock.now())}
+    return call.created(answer, COLLECTION, "Application")
+
+
+def _with_fraction(moment: datetime) -> str:
+    """Seven digits, as only the answer of a creation has them."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def _patch(call: Call) -> Answer:
@@ -124,51 +133,10 @@ def _delete(call: Call) -> Answer:
     return Answer()
 
 
-def _add_password(call: Call) -> Answer:
-    entity = find(call, call.keys[0], to_write=True)
-    given = password_parameter(call)
-    credential = applications.add_password(call.directory, entity, given)
-    context = call.context("microsoft.graph.passwordCredential")
-    return Answer(200, {"@odata.context": context, **credential}, "https://graph.microsoft.com")
-
-
-def _remove_password(call: Call) -> Answer:
-    entity = find(call, call.keys[0], to_write=True)
-    applications.remove_password(call.directory, entity, key_parameter(call))
-    return Answer()
-
-
-def password_parameter(call: Call) -> dict[str, Any]:
-    """The parameter of addPassword; it may be left out."""
-    for name in call.body:
-        if name != "passwordCredential" and "@odata." not in name:
-            raise bad_request(f"Invalid property '{name}'.")
-    given = call.body.get("passwordCredential")
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise bad_request("Invalid value specified for parameter 'passwordCredential'.")
-    return given
-
-
-def key_parameter(call: Call) -> str:
-    """The parameter of removePassword."""
-    for name in call.body:
-        if name != "keyId" and "@odata." not in name:
-            raise bad_request(f"Invalid property '{name}'.")
-    key_id = call.body.get("keyId")
-    if key_id is None:
-        raise missing_value("keyId", "PasswordCredential")
-    if not isinstance(key_id, str) or not GUID.fullmatch(key_id):
-        raise bad_request("Invalid value specified for parameter 'keyId'.")
-    return key_id
-
-
 _LIST = frozenset({READ_ALL, WRITE_ALL, OWNED_BY, DIRECTORY_READ})
 _READ = _LIST | {DIRECTORY_WRITE}
 _CREATE = frozenset({"AppRegistration.Create", WRITE_ALL, OWNED_BY})
 _WRITE = frozenset({WRITE_ALL, OWNED_BY})
-_SECRETS = _WRITE | {DIRECTORY_WRITE}
 
 ROUTES: Final = (
     Route("GET", "applications", _LIST, _list, units=2),
@@ -176,8 +144,7 @@ ROUTES: Final = (
     Route("GET", "applications/{}", _READ, _get, units=2),
     Route("PATCH", "applications/{}", _WRITE, _patch),
     Route("DELETE", "applications/{}", _WRITE, _delete),
-    Route("POST", "applications/{}/addPassword", _SECRETS, _add_password),
-    Route("POST", "applications/{}/removePassword", _SECRETS, _remove_password),
+    *passwords.routes(COLLECTION, find, APPLICATION.title),
     *owners.routes(COLLECTION, find),
     Route("GET", "applications/{}/{}", _READ, _get_property, units=2),
 )

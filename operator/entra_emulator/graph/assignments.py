@@ -105,12 +105,8 @@ def _refuse_graph(call: Call, resource_id: str) -> None:
 
 
 _READ = frozenset({READ_ALL, WRITE_ALL, OWNED_BY, DIRECTORY_READ, DIRECTORY_WRITE})
-_CREATE = frozenset({ASSIGN, READ_ALL, WRITE_ALL, DIRECTORY_READ})
-_ALSO = {
-    ASSIGN: frozenset({READ_ALL, DIRECTORY_READ}),
-    READ_ALL: frozenset({ASSIGN}),
-    DIRECTORY_READ: frozenset({ASSIGN}),
-}
+_CREATE = frozenset({ASSIGN, WRITE_ALL})
+_ALSO = {ASSIGN: frozenset({READ_ALL, DIRECTORY_READ})}
 _DELETE = frozenset({ASSIGN, WRITE_ALL})
 
 

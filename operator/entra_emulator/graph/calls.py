@@ -120,10 +120,14 @@ class Call:
         body["value"] = list(page.documents)
         return Answer(200, body)
 
-    def created(self, document: Document, collection: str) -> Answer:
-        """The answer of a creation."""
+    def created(
+        self, document: Document, collection: str, directory_class: str | None = None
+    ) -> Answer:
+        """The answer of a creation; `directory_class` is what the Location ends with."""
         tenant = self.directory.tenant_id
         location = f"https://graph.microsoft.com/v2/{tenant}/directoryObjects/{document['id']}"
+        if directory_class is not None:
+            location += f"/Microsoft.DirectoryServices.{directory_class}"
         context = self.context(f"{collection}/$entity")
         return Answer(201, {"@odata.context": context, **document}, location)
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entra_emulator.clock import timestamp
+from entra_emulator.directory import deleted_items
 from entra_emulator.directory.errors import GraphError, bad_request, denied
 from entra_emulator.graph import access, options, paths
 from entra_emulator.graph.calls import Answer, Call, Route, route_of
@@ -43,7 +44,7 @@ async def serve(world: World, request: Request) -> Response:
         route, answer = await _answer(world, request)
     except GraphError as error:
         return refusal(world, request, error)
-    return _success(world, request, route, answer)
+    return _success(request, route, answer)
 
 
 async def _answer(world: World, request: Request) -> tuple[Route, Answer]:
@@ -65,7 +66,7 @@ async def _answer(world: World, request: Request) -> tuple[Route, Answer]:
         creates_if_missing=_prefers(request, "create-if-missing"),
         path=request.scope["path"],
     )
-    world.directory.expire_deleted()
+    deleted_items.purge_expired(world.directory)
     return route, route.handler(call)
 
 
@@ -94,8 +95,8 @@ def _prefers(request: Request, wanted: str) -> bool:
     return wanted in {value.strip().lower() for value in values.split(",")}
 
 
-def _success(world: World, request: Request, route: Route, answer: Answer) -> Response:
-    headers = _common(world, request) | {
+def _success(request: Request, route: Route, answer: Answer) -> Response:
+    headers = _common(request) | {
         "OData-Version": "4.0",
         "x-ms-resource-unit": str(_units(route, request)),
     }
@@ -117,7 +118,7 @@ def refusal(
     world: World, request: Request, error: GraphError, retry_after: int | None = None
 ) -> Response:
     """The response that tells of an error; `retry_after` in seconds."""
-    headers = _common(world, request) | {"x-ms-resource-unit": "1"}
+    headers = _common(request) | {"x-ms-resource-unit": "1"}
     headers["Content-Type"] = "application/json"
     if error.status == 401:  # noqa: PLR2004 - the HTTP status
         headers["WWW-Authenticate"] = (
@@ -140,7 +141,7 @@ def refusal(
     return Response(_json({"error": shown}), error.status, headers)
 
 
-def _common(world: World, request: Request) -> dict[str, str]:
+def _common(request: Request) -> dict[str, str]:
     request_id = str(uuid4())
     given = request.headers.get("client-request-id", "")
     return {
@@ -149,7 +150,6 @@ def _common(world: World, request: Request) -> dict[str, str]:
         "request-id": request_id,
         "client-request-id": given if _REQUEST_ID.fullmatch(given) else request_id,
         "x-ms-ags-diagnostic": json.dumps(_SERVER, separators=(",", ":")),
-        "Date": world.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT"),
     }
 
 

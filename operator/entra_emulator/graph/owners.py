@@ -71,16 +71,6 @@ def routes(collection: str, find: Find) -> tuple[Route, ...]:
         found = [(one.sequence, as_directory_object(call, one)) for one in listed(call)]
         return call.many(sorted(found, key=lambda pair: pair[0]), _SHAPE, "directoryObjects")
 
-    def list_references(call: Call) -> Answer:
-        value = [f"{call.world.origin}/v1.0/directoryObjects/{one.id}" for one in listed(call)]
-        return Answer(
-            200,
-            {
-                "@odata.context": call.context("Collection($ref)"),
-                "value": [{"@odata.id": url} for url in value],
-            },
-        )
-
     def add(call: Call) -> Answer:
         entity = find(call, call.keys[0], to_write=True)
         owner = _referenced(call, call.body.get("@odata.id"))
@@ -108,8 +98,7 @@ def routes(collection: str, find: Find) -> tuple[Route, ...]:
     path = f"{collection}/{{}}/owners"
     return (
         Route("GET", path, read, list_owners),
-        Route("GET", f"{path}/$ref", read, list_references),
-        Route("POST", f"{path}/$ref", write | {DIRECTORY_READ}, add, also=also),
+        Route("POST", f"{path}/$ref", write, add, also=also),
         Route("DELETE", f"{path}/{{}}/$ref", write, remove),
     )
 

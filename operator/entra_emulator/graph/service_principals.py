@@ -21,7 +21,7 @@ from entra_emulator.directory.errors import (
 )
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
-from entra_emulator.graph import applications, owners
+from entra_emulator.graph import applications, owners, passwords
 from entra_emulator.graph.calls import (
     DIRECTORY_READ,
     DIRECTORY_WRITE,
@@ -103,7 +103,7 @@ def _created(call: Call, app_id: str, body: Mapping[str, Any]) -> Answer:
     entity = service_principals.create(
         call.directory, app_id, rest, owners=bound, creator=call.caller.app_id
     )
-    return call.created(call.directory.primary_view(entity), COLLECTION)
+    return call.created(call.directory.primary_view(entity), COLLECTION, "ServicePrincipal")
 
 
 def _patch(call: Call) -> Answer:
@@ -181,5 +181,6 @@ ROUTES: Final = (
         _READ,
         _owned_principals,
     ),
+    *passwords.routes(COLLECTION, find, SERVICE_PRINCIPAL.title),
     *owners.routes(COLLECTION, find),
 )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from entra_emulator.directory import redirect_uris
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.store import Document, Entity, Kind
-from entra_emulator.signin import clients, errors, resources, token, tokens
+from entra_emulator.signin import clients, errors, flow_errors, resources, token, tokens
 from entra_emulator.signin.clients import required
 from entra_emulator.signin.errors import SignInError
 from entra_emulator.signin.resources import DEFAULT
@@ -51,7 +51,7 @@ def authorize(world: World, query: Mapping[str, str], version: int) -> Return | 
     uri = required(query, "redirect_uri")
     platform = redirect_uris.match(application, uri)
     if platform is None:
-        raise errors.redirect_mismatch(uri, application["appId"])
+        raise flow_errors.redirect_mismatch(uri, application["appId"])
     mode = query.get("response_mode", "query")
     if mode not in _MODES:
         raise errors.malformed(f"The response_mode '{mode}' is not valid.")
@@ -76,7 +76,7 @@ def _decide(
     principal, application, platform = client
     response_type = required(query, "response_type")
     if response_type != "code":
-        raise errors.unsupported_response(response_type)
+        raise flow_errors.unsupported_response(response_type)
     challenge, method = _challenge(query, platform)
     scope = _scope(query, version)
     wanted = resources.for_user(world, scope)
@@ -106,12 +106,12 @@ def _challenge(query: Mapping[str, str], platform: str) -> tuple[str | None, str
     method = query.get("code_challenge_method", "plain")
     if challenge is None:
         if platform == "spa":
-            raise errors.challenge_missing()
+            raise flow_errors.challenge_missing()
         return None, method
     if method not in {"S256", "plain"}:
-        raise errors.challenge_method()
+        raise flow_errors.challenge_method()
     if len(challenge) not in _CHALLENGE_SIZE:
-        raise errors.challenge_invalid()
+        raise flow_errors.challenge_invalid()
     return challenge, method
 
 
@@ -126,7 +126,7 @@ def _user(world: World, query: Mapping[str, str]) -> Entity | None:
     hint = query.get("login_hint")
     if not hint:
         if query.get("prompt") == "none":
-            raise errors.nobody_signed_in()
+            raise flow_errors.nobody_signed_in()
         return None
     user = world.directory.lookup(Kind.USER, Key(hint, "userPrincipalName"))
     if user is None:

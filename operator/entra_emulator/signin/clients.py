@@ -7,9 +7,9 @@ identity federation", and the code flow's rules per platform.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeGuard
 
 import jwt
 from jwt.types import Options
@@ -18,12 +18,13 @@ from entra_emulator.directory import credentials
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.store import Document, Kind
 from entra_emulator.directory.views import FEDERATED
-from entra_emulator.signin import errors
+from entra_emulator.signin import errors, flow_errors
 from entra_emulator.signin.tokens import Client
 from entra_emulator.world import World
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-CLOCK_SKEW: Final = timedelta(minutes=5)
+CLOCK_SKEW: Final = 300
+"""Seconds."""
 _CLIENT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _UNVERIFIED: Options = {"verify_signature": False}
 _WITHOUT_TIMES: Options = {
@@ -61,7 +62,7 @@ def confidential(world: World, form: Form) -> Client:
         return Client(principal, application, "2")
     if not form.get("client_secret"):
         raise errors.secret_missing()
-    _check_secret(world, application, form["client_secret"])
+    _check_secret(world, (application, principal), form["client_secret"])
     return Client(principal, application, "1")
 
 
@@ -72,10 +73,10 @@ def for_platform(world: World, form: Form, platform: str, origin: str | None) ->
     """
     if platform == "spa":
         if origin is None:
-            raise errors.not_cross_origin()
+            raise flow_errors.not_cross_origin()
         return _public(world, form)
     if origin is not None:
-        raise errors.cross_origin(origin)
+        raise flow_errors.cross_origin(origin)
     return _public(world, form) if platform == "publicClient" else confidential(world, form)
 
 
@@ -94,12 +95,14 @@ def _public(world: World, form: Form) -> Client:
     return Client(principal, application, "0")
 
 
-def _check_secret(world: World, application: Document, secret: str) -> None:
-    credential = world.directory.passwords.matching(application, secret)
-    if credential is None:
-        raise errors.wrong_secret(application["appId"])
-    if not credentials.is_usable(credential, world.clock.now()):
-        raise errors.expired_secret(application["appId"])
+def _check_secret(world: World, holders: Sequence[Document], secret: str) -> None:
+    """A secret may be the application's or the service principal's."""
+    passwords = world.directory.passwords
+    matching = [found for one in holders if (found := passwords.matching(one, secret)) is not None]
+    if not matching:
+        raise errors.wrong_secret(holders[0]["appId"])
+    if not any(credentials.is_usable(found, world.clock.now()) for found in matching):
+        raise errors.expired_secret(holders[0]["appId"])
 
 
 def _check_assertion(world: World, application: Document, form: Form) -> None:
@@ -142,21 +145,18 @@ def _check_signature(world: World, assertion: str, issuer: str) -> None:
         raise errors.assertion_signature()
     try:
         jwt.decode(assertion, key, algorithms=["RS256"], options=_WITHOUT_TIMES)
-    except (jwt.InvalidTokenError, ValueError) as error:
+    except (jwt.PyJWTError, ValueError) as error:
         raise errors.assertion_signature() from error
 
 
 def _check_times(now: datetime, claims: Mapping[str, Any]) -> None:
-    expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf", claims.get("iat", 0)))
-    if expires is None or begins is None or not begins - CLOCK_SKEW <= now < expires + CLOCK_SKEW:
+    """NumericDates may have a fraction."""
+    begins, expires = claims.get("nbf", claims.get("iat", 0)), claims.get("exp")
+    if not _is_number(begins) or not _is_number(expires):
+        raise errors.assertion_expired(now)
+    if not begins - CLOCK_SKEW <= now.timestamp() < expires + CLOCK_SKEW:
         raise errors.assertion_expired(now)
 
 
-def _moment(value: Any) -> datetime | None:
-    """A NumericDate, which may have a fraction."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return datetime.fromtimestamp(value, UTC)
-    except (OverflowError, OSError, ValueError):
-        return None
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -73,6 +74,7 @@ class _Endpoints:
                 form = await _form(request)
             except SignInError as error:
                 return self._refusal(request, error)
+            form = _with_basic(request, form)
             request.state.caller = form.get("client_id")
             wanted = TokenRequest(form, request.headers.get("origin"), version)
             answer = self._guarded(
@@ -144,6 +146,18 @@ async def _form(request: Request) -> Mapping[str, str]:
         return _parameters(await read_body(request, MAX_FORM))
     except BodyTooLarge as error:
         raise errors.malformed("The request body is too long.") from error
+
+
+def _with_basic(request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
+    """The form with the client id and secret of an Authorization header (RFC 6749, 2.3.1)."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic" or "client_secret" in form:
+        return form
+    try:
+        client_id, _, secret = base64.b64decode(given, validate=True).decode().partition(":")
+    except ValueError:
+        return form
+    return {**form, "client_id": unquote_plus(client_id), "client_secret": unquote_plus(secret)}
 
 
 async def _query(request: Request) -> Mapping[str, str]:

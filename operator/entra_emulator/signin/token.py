@@ -16,7 +16,7 @@ from entra_emulator.constants import GRAPH_APP_ID, OIDC_SCOPES
 from entra_emulator.directory import permissions
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.store import Document, Kind
-from entra_emulator.signin import clients, errors, resources, tokens
+from entra_emulator.signin import clients, errors, flow_errors, resources, tokens
 from entra_emulator.signin.clients import Form, required
 from entra_emulator.signin.errors import SignInError
 from entra_emulator.signin.resources import DEFAULT, Wanted
@@ -68,12 +68,27 @@ def granted(
                 application["displayName"], resource["displayName"], scope
             )
     allowed = permissions.scopes_granted(directory, client["id"], wanted.resource.id, user["id"])
+    allowed += _pre_authorized(world, resource["appId"], application["appId"])
     if resource["appId"] == GRAPH_APP_ID:
-        allowed = list(dict.fromkeys([*allowed, *sorted(wanted.oidc)]))
-    usable = [scope for scope in allowed if scope in offered]
+        allowed += sorted(wanted.oidc)
+    usable = list(dict.fromkeys(scope for scope in allowed if scope in offered))
     if not usable or any(scope not in usable for scope in wanted.scopes):
         raise _refused(application, resource["appId"], wanted)
     return usable
+
+
+def _pre_authorized(world: World, resource_app_id: str, client_id: str) -> list[str]:
+    """The scopes that the resource itself lets the client use without anybody's consent."""
+    application = world.directory.backing(resource_app_id, replica=True) or {}
+    api: Mapping[str, Any] = application.get("api", {})
+    ids = {
+        permission.lower()
+        for entry in api.get("preAuthorizedApplications", [])
+        if entry["appId"] == client_id
+        for permission in entry["delegatedPermissionIds"]
+    }
+    scopes = api.get("oauth2PermissionScopes", [])
+    return [scope["value"] for scope in scopes if scope["id"] in ids]
 
 
 def _refused(application: Document, resource_app_id: str, wanted: Wanted) -> SignInError:
@@ -105,7 +120,11 @@ def _authorization_code(world: World, request: TokenRequest) -> Answer:
     code = required(request.form, "code")
     sign_in = world.sessions.codes.get(code)
     if sign_in is None:
-        raise errors.code_redeemed() if code in world.sessions.redeemed else errors.code_invalid()
+        raise (
+            flow_errors.code_redeemed()
+            if code in world.sessions.redeemed
+            else flow_errors.code_invalid()
+        )
     client = clients.for_platform(world, request.form, sign_in.platform, request.origin)
     _check_code(world, sign_in, client, request.form)
     world.sessions.redeem(code)
@@ -115,7 +134,7 @@ def _authorization_code(world: World, request: TokenRequest) -> Answer:
 def _refresh_token(world: World, request: TokenRequest) -> Answer:
     refresh = world.sessions.refreshes.get(required(request.form, "refresh_token"))
     if refresh is None:
-        raise errors.refresh_invalid()
+        raise flow_errors.refresh_invalid()
     client = clients.for_platform(world, request.form, refresh.platform, request.origin)
     _check_session(world, refresh, client)
     return _user_answer(world, request, client, refresh)
@@ -168,26 +187,26 @@ def _new_refresh(world: World, session: SignIn | Refresh) -> str:
 def _check_code(world: World, sign_in: SignIn, client: Client, form: Form) -> None:
     _check_session(world, sign_in, client)
     if form.get("redirect_uri") != sign_in.redirect_uri:
-        raise errors.redirect_differs()
+        raise flow_errors.redirect_differs()
     if sign_in.challenge is not None:
         _check_verifier(sign_in, form.get("code_verifier"))
 
 
 def _check_session(world: World, session: SignIn | Refresh, client: Client) -> None:
     if session.client_id != client.app_id:
-        raise errors.issued_to_other()
+        raise flow_errors.issued_to_other()
     if world.clock.now() >= session.expires:
-        raise errors.grant_expired()
+        raise flow_errors.grant_expired()
 
 
 def _check_verifier(sign_in: SignIn, verifier: str | None) -> None:
     if not verifier:
-        raise errors.verifier_missing()
+        raise flow_errors.verifier_missing()
     found = verifier.encode("utf-8", "replace")
     if sign_in.challenge_method == "S256":
         found = base64.urlsafe_b64encode(hashlib.sha256(found).digest()).rstrip(b"=")
     if not secrets.compare_digest(found, str(sign_in.challenge).encode("utf-8", "replace")):
-        raise errors.verifier_wrong()
+        raise flow_errors.verifier_wrong()
 
 
 def _scope(request: TokenRequest) -> str:

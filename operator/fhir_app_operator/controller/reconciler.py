@@ -6,6 +6,7 @@ status write at most; a pass that finds nothing to do writes nothing at all.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -76,7 +77,7 @@ class Reconciler:
         try:
             await self._converge(work)
         except Conflict as conflict:
-            self._log.info("changed in between", key=str(key), message=conflict.message)
+            self._log.debug("changed in between", key=str(key), message=conflict.message)
             return Outcome(result="waiting", retry_after=conflict.retry_after)
         except OperatorError as error:
             return await self._failed(work, error)
@@ -161,24 +162,27 @@ class Reconciler:
         now = self._world.clock()
         due = next_due(wanted, work.observed, now, self._world.policy) if wanted else None
         if work.applied:
-            self._log.info("reconciled", key=work.status, actions=work.applied)
+            self._log.info("reconciled", key=work.name, actions=work.applied)
         return await self._record(
             work, record.succeeded(self._world, work), "success", due=due - now if due else None
         )
 
     async def _failed(self, work: Pass, error: OperatorError) -> Outcome:
-        waiting = isinstance(error, Waiting)
-        self._log.warning(
-            "waiting" if waiting else "stalled", key=work.status, reason=error.reason,
-            message=error.message, actions=work.applied,
-        )  # fmt: skip
-        return await self._record(
+        result = "waiting" if isinstance(error, Waiting) else "stalled"
+        outcome = await self._record(
             work,
             record.failed(self._world, work, error),
-            "waiting" if waiting else "stalled",
+            result,
             retry_after=error.retry_after if isinstance(error, Waiting) else None,
             throttled=error.reason == "GraphThrottled",
         )
+        # Once per outage, as the status: retries of the same failure are for DEBUG.
+        level = logging.WARNING if outcome.changed else logging.DEBUG
+        self._log.log(
+            level, result, key=work.name, reason=error.reason, message=error.message,
+            actions=work.applied,
+        )  # fmt: skip
+        return outcome
 
     async def _finalize(self, work: Pass) -> Outcome:
         try:
@@ -188,7 +192,7 @@ class Reconciler:
         except OperatorError as error:
             return await self._failed(work, error)
         if gone:
-            self._log.info("released", key=work.status, actions=work.applied)
+            self._log.info("released", key=work.name, actions=work.applied)
         return Outcome(result="gone" if gone else "success", registration=work.registration)
 
     async def _record(

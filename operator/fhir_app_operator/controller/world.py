@@ -60,6 +60,6 @@ class Pass:
     """Reasons of the actions that were taken, for the log."""
 
     @property
-    def status(self) -> str:
+    def name(self) -> str:
         """The name of the registration, for logs."""
         return f"{self.identity.namespace}/{self.identity.name}"

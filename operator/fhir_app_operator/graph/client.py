@@ -192,6 +192,12 @@ class GraphClient:
             raise Waiting(
                 "TenantNotReady", f"the operator's own sign-in was refused: {error}"
             ) from None
+        except Waiting as error:
+            if error.reason != "CredentialNotFound":
+                raise
+            raise Waiting(
+                "TenantNotReady", f"the operator cannot sign in: {error.message}"
+            ) from None
 
     async def _once(self, call: Call, token: SecretStr) -> Answer | Problem | Waiting:
         status: int | None = None

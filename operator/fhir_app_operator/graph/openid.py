@@ -50,4 +50,8 @@ class OpenIdConfigurations:
 
 
 def _unreadable(url: str, why: str) -> Waiting:
-    return Waiting("GraphUnavailable", f"the openid-configuration {url} cannot be read ({why})")
+    return Waiting(
+        "GraphUnavailable",
+        f"the openid-configuration {url} cannot be read ({why}); "
+        "check the endpoints, `caBundle` and the network",
+    )

@@ -142,9 +142,7 @@ class Application:
             if (value := getattr(changes, f"{platform}_redirect_uris")) is not None
         }
         plain = {
-            name: value
-            for name in _CHANGEABLE
-            if (value := getattr(changes, name)) is not None
+            name: value for name in _CHANGEABLE if (value := getattr(changes, name)) is not None
         }
         return replace(self, redirect_uris=replace(self.redirect_uris, **uris), **plain)
 

@@ -1,0 +1,54 @@
+# What people type; each target installs what it needs. `make help` lists them.
+
+PYTHON ?= python3
+SANDBOX_DIR ?= .sandbox
+PYTEST_ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin
+UV := uv==0.13.9
+SOURCES := operator dev tests
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo sandbox test check generate format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## watch the product work, from manifests to accepted tokens
+	@exec $(RUN)/python -m dev.demo
+
+sandbox: $(INSTALLED)  ## a cluster, an emulated Entra and the operator, until Ctrl-C (SANDBOX_DIR=dir)
+	@exec $(RUN)/python -m dev.sandbox --dir "$(SANDBOX_DIR)"
+
+test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
+	$(RUN)/python -m dev.cluster build
+	$(RUN)/pytest -n 2 --dist=loadgroup $(PYTEST_ARGS)
+
+check: $(INSTALLED)  ## format, lint, types, layers, generated files
+	$(RUN)/ruff format --check $(SOURCES)
+	$(RUN)/ruff check $(SOURCES)
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(RUN)/python -m dev.generated --check
+
+generate: $(INSTALLED)  ## write the generated files anew (crds/)
+	$(RUN)/python -m dev.generated
+
+format: $(INSTALLED)  ## format and repair what can be
+	$(RUN)/ruff format $(SOURCES)
+	$(RUN)/ruff check --fix $(SOURCES)
+
+clean:  ## remove the virtual environment and all caches in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@echo "installing the dependencies into $(VENV) (once)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
+	$(RUN)/uv pip install --python $(RUN)/python --require-hashes -r requirements/dev.txt
+	$(RUN)/uv pip install --python $(RUN)/python --no-deps --no-build-isolation -e .
+	@touch $@

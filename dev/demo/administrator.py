@@ -1,0 +1,113 @@
+"""The administrator of the tenant, who grants what the manifests ask for, with a tool of their own.
+
+The operator may not do that: its permission is Application.ReadWrite.OwnedBy. Here: the requests
+to Microsoft Graph behind "Grant admin consent". Not here: what is asked for, which is read from
+each application's `requiredResourceAccess`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from dev.demo.errors import DemoError
+from dev.demo.signing_in import Trust, application_token
+from dev.sandbox.entra import Entra
+
+_GRAPH = "https://graph.microsoft.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One permission that was granted: `kind` is "app role" or "delegated"."""
+
+    client: str
+    api: str
+    permission: str
+    kind: str
+
+
+class Administrator:
+    """Microsoft Graph as the administrator's tool; raises DemoError for any refusal."""
+
+    def __init__(self, graph: httpx.Client) -> None:
+        self._graph = graph
+
+    def application(self, app_id: str) -> dict[str, Any]:
+        """The application with that client id."""
+        return self._send("GET", f"/applications(appId='{app_id}')")
+
+    def consent(self, app_id: str) -> list[Grant]:
+        """Grant all that the application asks for, for all users, and say what that was."""
+        client = self._service_principal(app_id)
+        grants: list[Grant] = []
+        for wanted in self.application(app_id)["requiredResourceAccess"]:
+            api = self._service_principal(wanted["resourceAppId"])
+            ids = {kind: _ids(wanted, kind) for kind in ("Role", "Scope")}
+            grants += self._assign_roles(client, api, ids["Role"])
+            grants += self._consent_to_scopes(client, api, ids["Scope"])
+        return grants
+
+    def _assign_roles(
+        self, client: dict[str, Any], api: dict[str, Any], ids: set[str]
+    ) -> list[Grant]:
+        """Source: Microsoft Graph, "Grant an appRoleAssignment for a service principal"."""
+        roles = [role for role in api["appRoles"] if role["id"] in ids]
+        for role in roles:
+            body = {"principalId": client["id"], "resourceId": api["id"], "appRoleId": role["id"]}
+            self._send("POST", f"/servicePrincipals/{api['id']}/appRoleAssignedTo", body)
+        return [_grant(client, api, role, "app role") for role in roles]
+
+    def _consent_to_scopes(
+        self, client: dict[str, Any], api: dict[str, Any], ids: set[str]
+    ) -> list[Grant]:
+        """Source: Microsoft Graph, "Create oAuth2PermissionGrant"."""
+        scopes = [scope for scope in api["oauth2PermissionScopes"] if scope["id"] in ids]
+        if scopes:
+            body = {
+                "clientId": client["id"],
+                "consentType": "AllPrincipals",
+                "resourceId": api["id"],
+                "scope": " ".join(scope["value"] for scope in scopes),
+            }
+            self._send("POST", "/oauth2PermissionGrants", body)
+        return [_grant(client, api, scope, "delegated") for scope in scopes]
+
+    def _service_principal(self, app_id: str) -> dict[str, Any]:
+        return self._send("GET", f"/servicePrincipals(appId='{app_id}')")
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = self._graph.request(method, path, json=body)
+        document: dict[str, Any] = answer.json()
+        if answer.is_error:
+            raise DemoError(f"{method} {path}: {answer.status_code} {document.get('error')}")
+        return document
+
+
+@contextmanager
+def signed_in(entra: Entra, trust: Trust) -> Iterator[Administrator]:
+    """The administrator's tool, signed in with its own client secret."""
+    token = application_token(
+        trust,
+        authority=f"{entra.origin}/{entra.tenant_id}",
+        client_id=entra.admin_client_id,
+        client_secret=entra.admin_client_secret,
+        scope=f"{_GRAPH}/.default",
+    )
+    with httpx.Client(
+        base_url=f"{entra.origin}/v1.0",
+        headers={"Authorization": f"Bearer {token}"},
+        verify=trust.context(),
+        trust_env=False,
+    ) as graph:
+        yield Administrator(graph)
+
+
+def _ids(wanted: dict[str, Any], kind: str) -> set[str]:
+    return {access["id"] for access in wanted["resourceAccess"] if access["type"] == kind}
+
+
+def _grant(client: dict[str, Any], api: dict[str, Any], entry: dict[str, Any], kind: str) -> Grant:
+    return Grant(client["displayName"], api["displayName"], entry["value"], kind)

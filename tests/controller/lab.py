@@ -1,0 +1,244 @@
+"""The real reconciler between a real API server and the emulator, driven by hand.
+
+No Kopf, no queue: a test says when a pass runs, and time passes only when it says so. No test
+lives here.
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID
+from fhir_app_operator.api import names
+from fhir_app_operator.controller.connections import Connections, OperatorIdentity
+from fhir_app_operator.controller.keys import RegistrationKey
+from fhir_app_operator.controller.reconciler import Outcome, Reconciler
+from fhir_app_operator.controller.tenants import TenantReconciler
+from fhir_app_operator.controller.world import World
+from fhir_app_operator.kube.access import ClusterAccess
+from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.kube.namespaces import Namespaces
+from fhir_app_operator.kube.registrations import Registrations
+from fhir_app_operator.kube.secrets import Secrets
+
+OPERATOR_SECRET = "the-operators-own"
+WRITES = ("POST", "PATCH", "PUT", "DELETE")
+CRDS = Path(__file__).parents[2] / "crds"
+SPECS = {
+    "Resource": {"type": "Resource", "resource": {"url": "https://{uri}.clinic.example"}},
+    "Confidential": {
+        "type": "Confidential",
+        "fhirServerRef": {"name": "fhir-server"},
+        "redirectUris": {"web": ["https://portal.clinic.example/callback"]},
+    },
+    "Public": {
+        "type": "Public",
+        "fhirServerRef": {"name": "fhir-server"},
+        "redirectUris": {"publicClient": ["http://localhost/callback"]},
+    },
+    "Service": {
+        "type": "Service",
+        "fhirServerRef": {"name": "fhir-server"},
+        "appRoles": ["globalReader"],
+    },
+}
+
+
+def resource_path(kind, namespace, name=""):
+    root = {
+        "fhirapp": f"/apis/{names.API_VERSION}/namespaces/{namespace}/fhirappregistrations",
+        "secret": f"/api/v1/namespaces/{namespace}/secrets",
+        "tenant": f"/apis/{names.API_VERSION}/entratenants",
+        "namespace": "/api/v1/namespaces",
+    }[kind]
+    return f"{root}/{name}" if name else root
+
+
+@dataclass
+class Lab:
+    """One namespace and one tenant of a test's own."""
+
+    api: ApiServer
+    running: object
+    world: World
+    namespace: str
+    tenant: str
+
+    @property
+    def emulator(self):
+        return self.running.emulator
+
+    @property
+    def reconciler(self):
+        return Reconciler(self.world)
+
+    @property
+    def tenants(self):
+        return TenantReconciler(self.world)
+
+    def restarted(self):
+        """A new process: the same world without anything remembered."""
+        connections = _connections(
+            self.running.emulator.clock, self.world.secrets, self.world.sleep
+        )
+        return replace(self, world=replace(self.world, connections=connections))
+
+    # --- Kubernetes -----------------------------------------------------------------------
+    async def create(self, kind, body):
+        path = resource_path(kind, self.namespace)
+        return await self.api.send(Request(method="POST", path=path, what=kind, body=body))
+
+    async def read(self, kind, name):
+        return await self.api.get(resource_path(kind, self.namespace, name), kind)
+
+    async def patch(self, kind, name, body):
+        request = Request(
+            method="PATCH", path=resource_path(kind, self.namespace, name), what=kind,
+            body=body, content_type=MERGE_PATCH,
+        )  # fmt: skip
+        return await self.api.send(request)
+
+    async def delete(self, kind, name):
+        path = resource_path(kind, self.namespace, name)
+        return await self.api.send(Request(method="DELETE", path=path, what=kind))
+
+    async def register(self, kind, name=None, **spec):
+        name = name or {"Resource": "fhir-server"}.get(kind, kind.lower())
+        text = json.dumps(SPECS[kind] | {"tenantRef": {"name": self.tenant}} | spec)
+        document = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.REGISTRATION_KIND,
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": json.loads(text.replace("{uri}", self.namespace)),
+        }
+        await self.create("fhirapp", document)
+        return name
+
+    async def status(self, name):
+        return (await self.read("fhirapp", name))["status"]
+
+    async def conditions(self, name):
+        status = await self.status(name)
+        return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+
+    async def message(self, name, kind="Ready"):
+        status = await self.status(name)
+        return next(c["message"] for c in status["conditions"] if c["type"] == kind)
+
+    async def secret(self, name):
+        body = await self.read("secret", name)
+        return body and {k: base64.b64decode(v).decode() for k, v in body["data"].items()}
+
+    # --- passes ---------------------------------------------------------------------------
+    async def reconcile(self, name) -> Outcome:
+        return await self.reconciler.reconcile(RegistrationKey(self.namespace, name))
+
+    async def settle(self, name, passes=10) -> Outcome:
+        """Run passes until one succeeds; conflicts and waits are tried again."""
+        for _ in range(passes):
+            outcome = await self.reconcile(name)
+            if outcome.result in ("success", "gone", "stalled"):
+                return outcome
+        raise AssertionError(f"still {outcome.result}: {await self.conditions(name)}")
+
+    async def ready(self, kind, name=None, **spec):
+        name = await self.register(kind, name, **spec)
+        await self.settle(name)
+        assert (await self.conditions(name))["Ready"] == ("True", "Succeeded"), await self.status(
+            name
+        )
+        return name
+
+    async def clinic(self):
+        """A server and a client of each type, all ready."""
+        return [await self.ready(kind) for kind in SPECS]
+
+    def pass_time(self, length: timedelta):
+        self.emulator.clock.advance(length)
+
+    # --- Entra ----------------------------------------------------------------------------
+    async def application(self, name):
+        object_id = (await self.status(name))["objectId"]
+        entity = self.emulator.directory.store.locate(object_id)
+        return entity and entity.document
+
+    async def accepts(self, name, secret_name=None):
+        data = await self.secret(secret_name or name)
+        return self.emulator.directory.accepts(data["AZURE_CLIENT_ID"], data["AZURE_CLIENT_SECRET"])
+
+    def calls(self, *methods):
+        """The operator's Graph requests so far, of these methods or of all."""
+        return [
+            entry
+            for entry in self.emulator.requests
+            if entry.caller == OPERATOR_CLIENT_ID
+            and entry.path.startswith("/v1.0")
+            and (not methods or entry.method in methods)
+        ]
+
+    def writes(self):
+        return self.calls(*WRITES)
+
+    def forget_calls(self):
+        self.emulator.requests.clear()
+
+
+def _connections(clock, secret_gateway, sleep):
+    identity = OperatorIdentity(namespace="fhir-app-operator")
+    return Connections(identity, secret_gateway, clock.now, sleep=sleep)
+
+
+@asynccontextmanager
+async def open_lab(control_plane, running):
+    """Yield a lab on `control_plane` and the served emulator `running`."""
+    api = await ApiServer.connect(ClusterAccess(kubeconfig=control_plane.kubeconfig))
+    clock = running.emulator.clock
+
+    async def sleep(seconds):
+        clock.advance(timedelta(seconds=seconds))
+        await asyncio.sleep(0)
+
+    suffix = uuid.uuid4().hex[:8]
+    gateway = Secrets(api)
+    world = World(
+        registrations=Registrations(api),
+        secrets=gateway,
+        namespaces=Namespaces(api),
+        connections=_connections(clock, gateway, sleep),
+        cluster_id="lab",
+        clock=clock.now,
+        sleep=sleep,
+        nonce=lambda: secrets.token_hex(8),
+    )
+    lab = Lab(api, running, world, f"lab-{suffix}", f"tenant-{suffix}")
+    try:
+        await lab.create("namespace", {"metadata": {"name": lab.namespace}})
+        await lab.create("tenant", tenant_document(lab, running))
+        yield lab
+    finally:
+        await lab.world.connections.close()
+        await api.close()
+
+
+def tenant_document(lab, running, **spec):
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.TENANT_KIND,
+        "metadata": {"name": lab.tenant},
+        "spec": {
+            "tenantId": TENANT_ID,
+            "clientId": OPERATOR_CLIENT_ID,
+            "cloud": "Custom",
+            "endpoints": {"authorityHost": running.origin, "graphUrl": running.origin},
+            "caBundle": running.ca_pem.decode(),
+            "auth": {"clientSecret": {"secretRef": {"name": "entra"}}},
+            "allowedNamespaces": {"from": "All"},
+        }
+        | spec,
+    }
