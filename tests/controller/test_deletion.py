@@ -91,6 +91,22 @@ async def test_an_application_that_changed_hands_is_left_alone(lab, service):
     assert not entity(lab, object_id).is_deleted
 
 
+async def test_a_registration_made_again_waits_for_the_old_secret_to_go(lab, service):
+    leftover = await lab.read("secret", service)
+    await deleted(lab, service)
+    await lab.settle(service)
+    await lab.register("Service")
+    metadata = {key: leftover["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+    if await lab.read("secret", service) is None:
+        await lab.create("secret", {"metadata": metadata, "data": leftover["data"]})
+    outcome = await lab.reconcile(service)
+    if outcome.result == "waiting":
+        assert (await lab.conditions(service))["Ready"] == ("False", "SecretConflict")
+        await lab.delete("secret", service)
+    await lab.settle(service)
+    assert await lab.accepts(service)
+
+
 async def test_a_registration_that_never_got_anywhere_goes_at_once(lab):
     name = await lab.register("Service")
     await lab.reconcile(name)

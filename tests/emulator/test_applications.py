@@ -7,6 +7,7 @@ from entra_emulator import TENANT_ID, ManualClock
 from tests.emulator.cloud import CREATE, Cloud, error_of, role, scope
 
 KEY = "/v1.0/applications(uniqueName='k1')"
+SHARED = "1f0a6b4e-0000-4000-8000-000000000001"
 MINIMAL = {"displayName": "one", "signInAudience": "AzureADMyOrg"}
 
 
@@ -170,8 +171,8 @@ async def test_creation_alone_shows_seven_digits_of_a_second(cloud: Cloud) -> No
         ({"description": "x" * 1025}, "Request_BadRequest"),
         ({"colour": "red"}, "Request_BadRequest"),
         ({"api": {"colour": "red"}}, "Request_BadRequest"),
-        ({"id": str(uuid4())}, "Request_BadRequest"),
-        ({"appId": str(uuid4())}, "Request_BadRequest"),
+        ({"id": SHARED}, "Request_BadRequest"),
+        ({"appId": SHARED}, "Request_BadRequest"),
         ({"signInAudience": "Everybody"}, "Request_BadRequest"),
         ({"signInAudience": None}, "Request_BadRequest"),
         ({"tags": ["a b"]}, "Request_BadRequest"),
@@ -262,9 +263,6 @@ async def test_entitlements_can_be_added_beside_enabled_ones(cloud: Cloud) -> No
     answer = await patch(cloud, app, appRoles=[role("write"), turned])
 
     assert answer.status_code == 204, answer.text
-
-
-SHARED = "1f0a6b4e-0000-4000-8000-000000000001"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,13 @@ def test_a_foreign_secret_stops_everything_before_any_write():
     assert "portal" in caught.value.message
 
 
+def test_a_secret_that_a_deleted_namesake_left_behind_is_waited_for():
+    observed = Observed(secret=SecretState(ours=False, leftover=True))
+    with pytest.raises(Waiting) as caught:
+        plan(desired("Service"), observed, NOW, POLICY)
+    assert caught.value.reason == "SecretConflict"
+
+
 def test_an_application_in_the_bin_is_restored_not_created_again():
     observed = Observed(deleted_application_id="object-1", recorded_object_id="object-1")
     assert plan(desired("Service"), observed, NOW, POLICY) == (

@@ -15,6 +15,7 @@ from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, Tenan
 from fhir_app_operator.controller.queue import Next, WorkQueue
 from fhir_app_operator.controller.reconciler import Outcome, Reconciler
 from fhir_app_operator.controller.tenants import TenantReconciler
+from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.telemetry.metrics import Metrics
 
 _TENANT_DELAY: Final = 2.0
@@ -41,6 +42,7 @@ class Dispatcher:
         self._metrics = metrics
         self._resync = resync.total_seconds()
         self.queue: WorkQueue[Key] | None = None
+        self._log = structlog.get_logger("dispatch")
 
     async def process(self, key: Key) -> Next:
         """Run one pass for `key`; says when the next one is due."""
@@ -57,9 +59,14 @@ class Dispatcher:
         return self._next(outcome)
 
     async def _pass(self, key: Key) -> Outcome:
-        if isinstance(key, RegistrationKey):
-            return await self._registrations.reconcile(key)
-        return await self._tenants.reconcile(key.name)
+        try:
+            if isinstance(key, RegistrationKey):
+                return await self._registrations.reconcile(key)
+            return await self._tenants.reconcile(key.name)
+        except OperatorError as error:
+            # The API server could not even be asked, or told: there is no status to say it in.
+            self._log.warning("not done", reason=error.reason, message=error.message)
+            return Outcome(result="waiting")
 
     def _wake(self, key: Key, outcome: Outcome) -> None:
         queue = self.queue

@@ -159,6 +159,13 @@ def _refusal(problem: Problem) -> Refused:
             "`credential.clientSecret.duration` or ask for an exemption: " + cited,
             problem,
         )
+    if problem.code == "Directory_QuotaExceeded":
+        return Refused(
+            "QuotaExceeded",
+            "the directory's object quota is used up (deleted objects count for 30 days); an "
+            f"administrator must delete objects permanently or raise it: {cited}",
+            problem,
+        )
     if problem.status in (401, 403):
         return Refused(
             "PermissionDenied",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -44,7 +45,7 @@ class ClusterAccess:
                     config_file=str(self.kubeconfig) if self.kubeconfig else None,
                     client_configuration=loaded,
                 )
-        except (config.ConfigException, OSError, ValueError, TypeError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as error:
             where = self.kubeconfig or "the default kubeconfig"
             msg = f"no usable configuration for the Kubernetes API server in {where}: {error}"
             raise NoCluster(msg) from None

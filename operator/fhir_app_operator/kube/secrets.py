@@ -160,6 +160,7 @@ def _state(
     )
     return SecretState(
         ours=labels.get(names.REGISTRATION_LABEL) == uid,
+        leftover=_has_predecessor(metadata, registration),
         current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and notes.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data),
         owner_reference=_is_owner(metadata, uid),
@@ -234,6 +235,16 @@ def _other_owners(metadata: Mapping[str, Any], uid: str) -> list[dict[str, Any]]
 
 def _is_owner(metadata: Mapping[str, Any], uid: str) -> bool:
     return any(ref.get("uid") == uid for ref in metadata.get("ownerReferences") or ())
+
+
+def _has_predecessor(metadata: Mapping[str, Any], registration: Registration) -> bool:
+    """Whether an owner is a registration of our name with another UID, which can only be gone."""
+    return any(
+        ref.get("kind") == names.REGISTRATION_KIND
+        and ref.get("name") == registration.name
+        and ref.get("uid") != registration.uid
+        for ref in metadata.get("ownerReferences") or ()
+    )
 
 
 def _digest(uid: str, data: Mapping[str, SecretStr]) -> str:

@@ -222,6 +222,8 @@ class SecretState:
 
     ours: bool
     """It carries our label with the registration's UID."""
+    leftover: bool = False
+    """It belongs to a deleted registration of the same name: the garbage collector has it."""
     current: bool = True
     """Labels, owner reference and digests are what they should be for `secret_owned`."""
     owner_reference: bool = True

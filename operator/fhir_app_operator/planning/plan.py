@@ -50,7 +50,8 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
 
     | # | observed                                          | action or error                  |
     |---|---------------------------------------------------|----------------------------------|
-    | 1 | a Secret of that name that is not ours            | Stalled SecretConflict           |
+    | 1 | a Secret of that name that is not ours            | Stalled SecretConflict (Waiting  |
+    |   |                                                   | if it is about to be collected)  |
     | 2 | no application, ours is in the bin                | RestoreApplication               |
     | 3 | no application, status names one, young           | Waiting NotYetReplicated         |
     | 4 | no application, status names one                  | Stalled ApplicationDeleted       |
@@ -113,13 +114,25 @@ def next_due(
 
 
 def refuse_foreign_secret(name: str, observed: Observed) -> None:
-    """Raise Stalled `SecretConflict` if the Secret called `name` belongs to somebody else."""
-    if observed.secret is not None and not observed.secret.ours:
-        raise Stalled(
+    """Raise unless the Secret called `name` is ours or absent.
+
+    Raises:
+        Stalled: `SecretConflict`, it belongs to somebody else.
+        Waiting: `SecretConflict`, a deleted registration of this name left it behind.
+    """
+    if observed.secret is None or observed.secret.ours:
+        return
+    if observed.secret.leftover:
+        raise Waiting(
             "SecretConflict",
-            f"Secret '{name}' exists and does not belong to this registration; it is left "
-            "untouched. Delete it, or choose another `secret.name` in a new registration",
+            f"Secret '{name}' belongs to a deleted registration of this name; it goes as soon as "
+            "the garbage collector gets to it",
         )
+    raise Stalled(
+        "SecretConflict",
+        f"Secret '{name}' exists and does not belong to this registration; it is left "
+        "untouched. Delete it, or choose another `secret.name` in a new registration",
+    )
 
 
 def _application(desired: Desired, observed: Observed) -> tuple[Action, ...]:

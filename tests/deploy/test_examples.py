@@ -1,0 +1,73 @@
+import pytest
+import yaml
+
+from dev.cluster.control_plane import KubectlError
+from fhir_app_operator.api.v1alpha1 import AppType, Cloud, EntraTenant, FhirAppRegistration
+
+
+pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture
+def clinic_namespace(control_plane, render):
+    namespace = next(d for d in render("examples/clinic") if d["kind"] == "Namespace")
+    control_plane.kubectl("apply", "--server-side", "-f=-", stdin=yaml.safe_dump(namespace))
+    return namespace
+
+
+def parsed(document: dict, **metadata: str) -> dict:
+    known = {"uid": "u", "resourceVersion": "1", "generation": 1}
+    stamp = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    return document | {"metadata": document["metadata"] | known | stamp | metadata}
+
+
+def test_the_clinic_is_accepted_as_it_is(apply, kinds, clinic_namespace):
+    assert apply("examples/clinic", "--dry-run=server").stdout.count("serverside-applied") == 5
+
+
+def test_the_clinic_shows_each_type_once(render):
+    registrations = [d for d in render("examples/clinic") if d["kind"] == "FhirAppRegistration"]
+    assert sorted(r["spec"]["type"] for r in registrations) == sorted(AppType)
+
+
+def test_the_clinics_clients_name_its_server_and_what_it_has(render):
+    registrations = [
+        FhirAppRegistration.model_validate(parsed(document))
+        for document in render("examples/clinic")
+        if document["kind"] == "FhirAppRegistration"
+    ]
+    servers = {r.metadata.name for r in registrations if r.spec.type is AppType.RESOURCE}
+    clients = [r for r in registrations if r.spec.type is not AppType.RESOURCE]
+    assert {r.spec.fhir_server_ref.name for r in clients} == servers
+
+
+def test_the_tenants_are_accepted_as_they_are(apply, kinds):
+    assert apply("examples/tenants", "--dry-run=server").stdout.count("serverside-applied") == 5
+
+
+def test_the_tenants_show_each_cloud_and_each_kind_of_sign_in(render):
+    tenants = [EntraTenant.model_validate(parsed(d)) for d in render("examples/tenants")]
+    # The one for the Department of Defense differs from its neighbour by that word only.
+    assert {t.spec.cloud for t in tenants} == set(Cloud) - {Cloud.US_GOVERNMENT_DOD}
+    signs_in = [t.spec.auth for t in tenants]
+    assert any(auth.workload_identity for auth in signs_in)
+    assert any(auth.client_secret for auth in signs_in)
+
+
+def test_every_example_tenant_lets_the_clinic_in(render, clinic_namespace):
+    tenants = [EntraTenant.model_validate(parsed(d)) for d in render("examples/tenants")]
+    labels = clinic_namespace["metadata"]["labels"]
+    assert all(tenant.allows(labels) for tenant in tenants)
+
+
+def test_a_default_tenant_is_among_them(render):
+    assert "default" in {d["metadata"]["name"] for d in render("examples/tenants")}
+
+
+def test_a_wrong_copy_of_an_example_is_refused(control_plane, render, kinds, clinic_namespace):
+    portal = next(d for d in render("examples/clinic") if d["metadata"]["name"] == "portal")
+    portal["spec"]["redirectUris"] = {"spa": ["https://portal.clinic.example/callback"]}
+    with pytest.raises(KubectlError, match=r"redirectUris.spa"):
+        control_plane.kubectl(
+            "apply", "--server-side", "--dry-run=server", "-f=-", stdin=yaml.safe_dump(portal)
+        )

@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+pytestmark = pytest.mark.control_plane
+
+USER = "system:serviceaccount:fhir-app-operator:fhir-app-operator"
+GROUPS = ["system:serviceaccounts", "system:authenticated"]
+
+NAMED = {
+    ("fhirapps.dev", "fhirappregistrations"): {"get", "list", "watch", "patch"},
+    ("fhirapps.dev", "fhirappregistrations/status"): {"patch"},
+    ("fhirapps.dev", "entratenants"): {"get", "list", "watch", "patch"},
+    ("fhirapps.dev", "entratenants/status"): {"patch"},
+    ("", "namespaces"): {"get", "list", "watch"},
+    ("", "secrets"): {"get", "create", "patch"},
+}
+NOT_NAMED = [
+    ("fhirapps.dev", "fhirappregistrations/finalizers"),
+    ("", "namespaces/status"),
+    ("", "configmaps"),
+    ("", "events"),
+    ("", "nodes"),
+    ("", "pods"),
+    ("", "pods/exec"),
+    ("", "serviceaccounts"),
+    ("", "serviceaccounts/token"),
+    ("", "users"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("apps", "deployments"),
+    ("coordination.k8s.io", "leases"),
+    ("rbac.authorization.k8s.io", "clusterroles"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"),
+]
+VERBS = [
+    *["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+    *["impersonate", "bind", "escalate", "*"],
+]
+
+
+@pytest.fixture
+def allowed(control_plane):
+    """The verbs that the operator's ServiceAccount has in every namespace, by resource."""
+
+    def review(group: str, resource: str, verb: str) -> dict:
+        name, _, subresource = resource.partition("/")
+        attributes = {"group": group, "resource": name, "subresource": subresource, "verb": verb}
+        return {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": USER, "groups": GROUPS, "resourceAttributes": attributes},
+        }
+
+    def answers() -> dict[tuple[str, str], set[str]]:
+        resources = [*NAMED, *NOT_NAMED]
+        questions = [review(*resource, verb) for resource in resources for verb in VERBS]
+        document = {"apiVersion": "v1", "kind": "List", "items": questions}
+        created = control_plane.kubectl(
+            "create", "--filename=-", "--output=json", stdin=json.dumps(document)
+        )
+        found: dict[tuple[str, str], set[str]] = {resource: set() for resource in resources}
+        for answer in json.loads(created.stdout)["items"]:
+            wanted = answer["spec"]["resourceAttributes"]
+            parts = [wanted["resource"], wanted.get("subresource", "")]
+            resource = (wanted.get("group", ""), "/".join(part for part in parts if part))
+            if answer["status"]["allowed"]:
+                found[resource].add(wanted["verb"])
+        return found
+
+    return answers
+
+
+def test_the_operator_may_do_what_it_needs_and_nothing_else(apply, allowed):
+    apply("deploy")
+    assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED}
+
+
+def test_watching_secrets_adds_just_two_verbs(apply, allowed):
+    apply("deploy/watch-secrets")
+    more = {("", "secrets"): {"get", "create", "patch", "list", "watch"}}
+    assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED} | more

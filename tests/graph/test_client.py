@@ -1,0 +1,332 @@
+"""The Graph client against the emulator in process: retries, throttling, hostile answers."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from entra_emulator import Emulator, Fault, ManualClock, Seeds
+from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.graph.applications import Applications, quoted
+from fhir_app_operator.graph.auth import SignInRefused
+from fhir_app_operator.graph.client import MAX_BODY, Call, GraphClient
+from fhir_app_operator.graph.deleted_items import DeletedItems
+from fhir_app_operator.graph.service_principals import ServicePrincipals
+from fhir_app_operator.planning.model import ApplicationChanges
+
+EVERYTHING = re.compile("^/v1.0/")
+CHANGES = ApplicationChanges(display_name="clinic/portal", sign_in_audience="AzureADMyOrg")
+
+
+class Tokens:
+    """Signs in at the emulator, once, or again when a token was refused."""
+
+    def __init__(self, http):
+        self.http = http
+        self.asked = 0
+        self.known = None
+
+    async def token(self, *, refused=None):
+        if self.known is None or self.known is refused:
+            self.asked += 1
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": "22222222-2222-2222-2222-222222222222",
+                "client_secret": "s",
+                "scope": "https://graph.microsoft.com/.default",
+            }
+            path = "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token"
+            answer = await self.http.post(path, data=form)
+            self.known = SecretStr(answer.json()["access_token"])
+        return self.known
+
+
+class Pauses(list):
+    async def __call__(self, seconds):
+        self.append(seconds)
+
+
+@pytest.fixture
+def emulator():
+    clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+    return Emulator(origin="https://entra.test", clock=clock, seeds=Seeds(operator_secret="s"))
+
+
+@pytest.fixture
+async def http(emulator):
+    transport = httpx.ASGITransport(app=emulator.app)
+    async with httpx.AsyncClient(transport=transport, base_url=emulator.origin) as client:
+        yield client
+
+
+@pytest.fixture
+def pauses():
+    return Pauses()
+
+
+@pytest.fixture
+def graph(emulator, http, pauses):
+    return GraphClient(emulator.origin, http, Tokens(http), sleep=pauses)
+
+
+@pytest.fixture
+def applications(graph):
+    return Applications(graph)
+
+
+def journal(emulator):
+    return [(e.method, e.status) for e in emulator.requests if e.path.startswith("/v1.0")]
+
+
+async def test_an_upsert_creates_once_and_answers_with_the_same_application(applications):
+    first = await applications.upsert("key", CHANGES)
+    again = await applications.upsert("key", CHANGES)
+    assert first.object_id == again.object_id
+    assert (await applications.by_unique_name("key")).display_name == "clinic/portal"
+    assert await applications.by_unique_name("other") is None
+
+
+async def test_quotes_in_a_key_stay_inside_the_literal(applications):
+    assert quoted("o'brien/#") == "o%27%27brien%2F%23"
+    made = await applications.upsert("o'brien", CHANGES)
+    assert (await applications.by_unique_name("o'brien")).object_id == made.object_id
+
+
+async def test_server_errors_are_tried_again_with_pauses(emulator, applications, pauses):
+    emulator.weather.add(Fault(path=EVERYTHING, times=2, status=503))
+    assert await applications.by_unique_name("key") is None
+    assert journal(emulator) == [("GET", 503), ("GET", 503), ("GET", 404)]
+    assert len(pauses) == 2
+    assert all(0 < pause <= 5 for pause in pauses)
+
+
+async def test_after_three_tries_the_worker_is_given_back(emulator, applications):
+    emulator.weather.add(Fault(path=EVERYTHING, times=9, status=503))
+    with pytest.raises(Waiting) as caught:
+        await applications.by_unique_name("key")
+    assert caught.value.reason == "GraphUnavailable"
+    assert len(journal(emulator)) == 3
+
+
+async def test_a_lost_answer_of_an_upsert_is_tried_again(emulator, applications):
+    emulator.weather.add(Fault(path=EVERYTHING, method="PATCH", when="after", drop=True))
+    made = await applications.upsert("key", CHANGES)
+    assert made == await applications.by_unique_name("key")
+
+
+async def test_addpassword_is_never_sent_twice(emulator, applications, pauses):
+    app = await applications.upsert("key", CHANGES)
+    for fault in (Fault(path=re.compile("addPassword"), when="after", drop=True),
+                  Fault(path=re.compile("addPassword"), status=503)):  # fmt: skip
+        emulator.weather.add(fault)
+        emulator.requests.clear()
+        with pytest.raises(Waiting):
+            await applications.add_password(
+                app, "name", datetime(2027, 1, 1, tzinfo=UTC), young=True
+            )
+        assert len(journal(emulator)) == 1
+    assert pauses == []
+
+
+async def test_a_password_is_returned_with_its_value_hidden(applications):
+    app = await applications.upsert("key", CHANGES)
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+    issued = await applications.add_password(app, "name", end, young=False)
+    assert issued.credential.end == end
+    assert issued.value.get_secret_value() not in repr(issued)
+    assert len(issued.value.get_secret_value()) >= 16
+    await applications.remove_password(app.object_id, issued.credential.key_id)
+    await applications.remove_password(app.object_id, issued.credential.key_id)
+    assert (await applications.by_unique_name("key")).passwords == ()
+
+
+@pytest.mark.parametrize(("header", "wait"), [(120, 120.0), (9999, 300.0), (None, None)])
+async def test_a_throttled_call_carries_the_servers_wait(emulator, applications, header, wait):
+    emulator.weather.add(Fault(path=EVERYTHING, times=9, status=429, retry_after=header))
+    with pytest.raises(Waiting) as caught:
+        await applications.by_unique_name("key")
+    assert (caught.value.reason, caught.value.retry_after) == ("GraphThrottled", wait)
+    assert len(journal(emulator)) == 1
+
+
+async def test_an_unauthorized_call_gets_one_fresh_token(emulator, http, pauses):
+    tokens = Tokens(http)
+    graph = GraphClient(emulator.origin, http, tokens, sleep=pauses)
+    emulator.weather.add(Fault(path=EVERYTHING, status=401, code="InvalidAuthenticationToken"))
+    assert await graph.get("/applications") is not None
+    assert tokens.asked == 2
+
+
+async def test_a_refused_sign_in_is_the_tenants_fault(http):
+    class Refusing:
+        async def token(self, *, refused=None):
+            raise SignInRefused("invalid_client", frozenset({7000215}), "trace")
+
+    graph = GraphClient("https://entra.test", http, Refusing())
+    with pytest.raises(Waiting, match="AADSTS7000215") as caught:
+        await graph.get("/applications")
+    assert caught.value.reason == "TenantNotReady"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("HostNameNotOnVerifiedDomain", 400, "IdentifierUriNotVerified"),
+        ("CredentialInvalidLifetimeAsPerAppPolicy", 400, "PolicyBlocked"),
+        ("Authorization_RequestDenied", 403, "PermissionDenied"),
+        ("Directory_QuotaExceeded", 403, "QuotaExceeded"),
+        ("Request_BadRequest", 400, "RequestRefused"),
+    ],
+)
+async def test_refusals_are_named_by_what_a_person_must_do(
+    emulator, applications, code, status, reason
+):
+    app = await applications.upsert("key", CHANGES)
+    emulator.weather.add(Fault(path=EVERYTHING, times=9, status=status, code=code))
+    with pytest.raises(Stalled) as caught:
+        await applications.update(app, ApplicationChanges(display_name="x"), young=False)
+    assert caught.value.reason == reason
+    assert code in caught.value.message
+
+
+async def test_a_concurrent_edit_is_tried_again(emulator, applications):
+    app = await applications.upsert("key", CHANGES)
+    code = "Directory_ConcurrencyViolation"
+    emulator.weather.add(Fault(path=EVERYTHING, method="PATCH", status=409, code=code))
+    changed = await applications.update(app, ApplicationChanges(display_name="x"), young=False)
+    assert changed.display_name == "x"
+
+
+async def test_young_objects_are_waited_for(emulator, graph, applications, pauses):
+    emulator.directory.store.lag = timedelta(seconds=60)
+    app = await applications.upsert("key", CHANGES)
+    for attempt in (
+        lambda: ServicePrincipals(graph).upsert(app.app_id, young=True),
+        lambda: applications.update(app, ApplicationChanges(notes="x"), young=True),
+        lambda: applications.add_password(app, "n", datetime(2027, 1, 1, tzinfo=UTC), young=True),
+    ):
+        with pytest.raises(Waiting) as caught:
+            await attempt()
+        assert caught.value.reason == "NotYetReplicated"
+    assert pauses
+    emulator.clock.advance(timedelta(seconds=61))
+    assert await ServicePrincipals(graph).upsert(app.app_id, young=True)
+
+
+async def test_an_old_application_that_is_gone_is_no_application(graph, applications):
+    app = await applications.upsert("key", CHANGES)
+    assert await applications.delete(app.object_id)
+    assert not await applications.delete(app.object_id)
+    assert await applications.by_object_id(app.object_id) is None
+    with pytest.raises(Waiting, match="not found now"):
+        await applications.update(app, ApplicationChanges(notes="x"), young=False)
+    bin_ = DeletedItems(graph)
+    assert await bin_.holds(app.object_id)
+    await bin_.restore(app.object_id, "application")
+    assert await applications.by_object_id(app.object_id) is not None
+    assert not await bin_.holds(app.object_id)
+
+
+async def test_a_key_held_in_the_bin_is_explained(applications):
+    app = await applications.upsert("key", CHANGES)
+    await applications.delete(app.object_id)
+    with pytest.raises(Stalled, match="Deleted applications") as caught:
+        await applications.upsert("key", CHANGES)
+    assert caught.value.reason == "ApplicationDeleted"
+
+
+async def test_permissions_of_an_api_are_found_by_value(graph):
+    found = await ServicePrincipals(graph).permission_ids("00000003-0000-0000-c000-000000000000")
+    assert {"openid", "offline_access"} <= found.scopes.keys()
+    assert (
+        await ServicePrincipals(graph).permission_ids("00000000-1111-0000-0000-000000000000")
+        is None
+    )
+
+
+def hostile(handler):
+    class Fixed:
+        async def token(self, *, refused=None):
+            return SecretStr("t")
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
+    return GraphClient("https://entra.test", http, Fixed(), sleep=Pauses())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b"{", b'{"id": 5}', b'{"id": "x", "appId": null}', b"[" * 100_000],
+    ids=["html", "list", "truncated", "wrong type", "null", "deep"],
+)
+async def test_answers_that_make_no_sense_are_weather(body):
+    graph = hostile(lambda _request: httpx.Response(200, content=body))
+    with pytest.raises(Waiting) as caught:
+        await Applications(graph).by_unique_name("key")
+    assert caught.value.reason == "GraphUnavailable"
+
+
+async def test_a_huge_answer_is_not_read_to_its_end():
+    served = 0
+
+    async def endless():
+        nonlocal served
+        while True:
+            served += 1
+            yield b"x" * 1024 * 1024
+
+    graph = hostile(lambda _request: httpx.Response(200, content=endless()))
+    with pytest.raises(Waiting, match="_TooLarge"):
+        await graph.get("/applications")
+    assert served <= 3 * (MAX_BODY // (1024 * 1024) + 2)
+
+
+@pytest.mark.parametrize(
+    "link", ["https://evil.example/v1.0/applications", "https://entra.test.evil/v1.0/x", 7]
+)
+async def test_a_next_link_to_another_origin_is_not_followed(link):
+    asked = []
+
+    def handler(request):
+        asked.append(str(request.url))
+        return httpx.Response(200, json={"value": [{}], "@odata.nextLink": link})
+
+    with pytest.raises(Waiting, match="another origin"):
+        async for _ in hostile(handler).pages("/applications"):
+            pass
+    assert len(asked) == 1
+
+
+async def test_pages_are_followed_to_the_end():
+    def handler(request):
+        page = int(request.url.params.get("page", 0))
+        more = {"@odata.nextLink": f"https://entra.test/v1.0/x?page={page + 1}"} if page < 2 else {}
+        return httpx.Response(200, json={"value": [{"n": page}]} | more)
+
+    assert [m["n"] async for m in hostile(handler).pages("/x")] == [0, 1, 2]
+
+
+async def test_a_redirect_is_not_followed():
+    def handler(_request):
+        return httpx.Response(302, headers={"location": "https://evil.example/"})
+
+    with pytest.raises(Stalled):
+        await hostile(handler).get("/applications")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": "X", "message": {"value": "canary"}}},
+        {"error": {"code": ["canary"], "details": {"code": "Y"}}},
+        {"error": "canary"},
+        "canary",
+    ],
+)
+async def test_error_bodies_of_any_shape_are_survived_and_never_quoted(body):
+    graph = hostile(lambda _r: httpx.Response(400, content=json.dumps(body)))
+    with pytest.raises(Stalled) as caught:
+        await graph.send(Call(method="PATCH", path="/applications/x", payload={}))
+    assert "canary" not in str(caught.value)

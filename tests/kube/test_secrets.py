@@ -1,0 +1,161 @@
+"""The Secret's wire format and preconditions, on the real API server."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from fhir_app_operator.errors import Conflict, Stalled
+from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
+from fhir_app_operator.kube.secrets import Content, NewCredential, Secrets, is_as_written
+from fhir_app_operator.planning.model import PasswordCredential
+
+pytestmark = pytest.mark.control_plane
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def content(registration, value=None, data=None, **fields):
+    credential = value and NewCredential(
+        value=SecretStr(value),
+        credential=PasswordCredential(
+            key_id=f"key-of-{value[:3]}", display_name="x", start=NOW, end=NOW + timedelta(days=180)
+        ),
+        nonce="n1",
+        written_at=NOW,
+    )
+    return Content(
+        registration=registration, name="portal", data=data or {"FHIR_SCOPE": "x"}, owned=True,
+        credential=credential, **fields,
+    )  # fmt: skip
+
+
+async def raw(api, registration):
+    path = f"/api/v1/namespaces/{registration.namespace}/secrets/portal"
+    return await api.get(path, "secret")
+
+
+async def patch(api, registration, body):
+    path = f"/api/v1/namespaces/{registration.namespace}/secrets/portal"
+    await api.send(
+        Request(method="PATCH", path=path, what="s", body=body, content_type=MERGE_PATCH)
+    )
+
+
+async def test_what_was_written_is_read_back(api, registration):
+    secrets = Secrets(api)
+    assert await secrets.read(registration, "portal") is None
+    written = await secrets.write(None, content(registration, "canary"))
+    read = await secrets.read(registration, "portal")
+    assert read.state == written.state
+    state = read.state
+    assert (state.ours, state.current, state.owner_reference) == (True, True, True)
+    assert (state.key_id, state.nonce) == ("key-of-can", "n1")
+    assert (state.credential_intact, state.written_at) == (True, NOW)
+    assert dict(state.data) == {"FHIR_SCOPE": "x"}
+    assert is_as_written(await raw(api, registration))
+    assert "canary" not in repr(read)
+
+
+async def test_a_second_create_is_refused(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    with pytest.raises(Conflict):
+        await secrets.write(None, content(registration, "two"))
+
+
+async def test_a_late_write_of_a_dead_process_is_refused(api, registration):
+    secrets = Secrets(api)
+    stale = await secrets.write(None, content(registration, "one"))
+    await secrets.write(stale, content(registration, "two"))
+    with pytest.raises(Conflict):
+        await secrets.write(stale, content(registration, "late"))
+    assert (await secrets.read(registration, "portal")).state.key_id == "key-of-two"
+
+
+async def test_a_patch_of_a_deleted_secret_creates_nothing(api, registration):
+    secrets = Secrets(api)
+    live = await secrets.write(None, content(registration, "one"))
+    path = f"/api/v1/namespaces/{registration.namespace}/secrets/portal"
+    await api.send(Request(method="DELETE", path=path, what="secret"))
+    with pytest.raises(Conflict):
+        await secrets.write(live, content(registration, "two"))
+    assert await secrets.read(registration, "portal") is None
+
+
+async def test_keys_that_must_go_go_and_the_credential_is_kept_or_taken_out(api, registration):
+    secrets = Secrets(api)
+    live = await secrets.write(None, content(registration, "one", {"A": "1", "B": "2"}))
+    kept = await secrets.write(live, content(registration, data={"B": "3"}))
+    assert dict(kept.state.data) == {"B": "3"}
+    assert (kept.state.credential_intact, kept.state.key_id) == (True, "key-of-one")
+    bare = await secrets.write(kept, content(registration, keep_credential=False))
+    assert (bare.state.holds_credential, bare.state.key_id) == (False, None)
+    assert set((await raw(api, registration))["data"]) == {"FHIR_SCOPE"}
+
+
+@pytest.mark.parametrize(
+    ("data", "intact"), [({"AZURE_CLIENT_SECRET": "eA=="}, False), ({"FHIR_SCOPE": "eQ=="}, True)]
+)
+async def test_an_edit_is_noticed_and_told_apart(api, registration, data, intact):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    await patch(api, registration, {"data": data})
+    state = (await secrets.read(registration, "portal")).state
+    assert (state.current, state.credential_intact) == (False, intact)
+    assert not is_as_written(await raw(api, registration))
+
+
+async def test_bytes_that_are_no_text_are_read_as_something_unwanted(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    await patch(api, registration, {"data": {"FHIR_SCOPE": "//79"}})
+    assert (await secrets.read(registration, "portal")).state.data["FHIR_SCOPE"] == "\ufffd"
+
+
+async def test_annotations_that_were_tampered_with_are_not_trusted(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    notes = {"fhirapps.dev/key-id": None, "fhirapps.dev/written-at": "yesterday"}
+    await patch(api, registration, {"metadata": {"annotations": notes}})
+    state = (await secrets.read(registration, "portal")).state
+    assert (state.credential_intact, state.written_at) == (False, None)
+
+
+async def test_another_registrations_secret_is_not_ours(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    other = replace(registration, uid="another")
+    state = (await secrets.read(other, "portal")).state
+    assert (state.ours, state.owner_reference, state.credential_intact) == (False, False, False)
+
+
+async def test_release_takes_only_our_owner_reference(api, registration):
+    secrets = Secrets(api)
+    live = await secrets.write(None, content(registration, "one"))
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "theirs"}
+    owners = [*live.metadata["ownerReferences"], theirs]
+    await patch(api, registration, {"metadata": {"ownerReferences": owners}})
+    live = await secrets.read(registration, "portal")
+    await secrets.release(live, registration, "portal")
+    left = (await raw(api, registration))["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in left] == ["theirs"]
+
+
+async def test_an_immutable_secret_is_explained(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    await patch(api, registration, {"immutable": True})
+    live = await secrets.read(registration, "portal")
+    with pytest.raises(Stalled, match="immutable") as caught:
+        await secrets.write(live, content(registration, "two"))
+    assert caught.value.reason == "SecretConflict"
+
+
+async def test_single_values_are_read_for_tenants(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    found = await secrets.value(registration.namespace, "portal", "AZURE_CLIENT_SECRET")
+    assert found.get_secret_value() == "one"
+    assert await secrets.value(registration.namespace, "portal", "X") is None
+    assert await secrets.value(registration.namespace, "none", "X") is None
