@@ -5,6 +5,7 @@ import re
 import pytest
 
 from entra_emulator import Fault
+from fhir_app_operator.kube.api_server import Request
 from fhir_app_operator.planning.model import ApplicationChanges
 
 pytestmark = pytest.mark.control_plane
@@ -39,6 +40,13 @@ async def test_delete_revokes_then_moves_the_application_to_the_bin(lab, service
 
 
 async def test_orphan_leaves_application_and_secret_and_sends_nothing(lab, service):
+    path = f"/api/v1/namespaces/{lab.namespace}/configmaps"
+    holder = {"metadata": {"name": "theirs"}}
+    made = await lab.api.send(Request(method="POST", path=path, what="x", body=holder))
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs"}
+    owner["uid"] = made["metadata"]["uid"]
+    owners = (await lab.read("secret", service))["metadata"]["ownerReferences"]
+    await lab.patch("secret", service, {"metadata": {"ownerReferences": [*owners, owner]}})
     await lab.patch("fhirapp", service, {"spec": {"deletionPolicy": "Orphan"}})
     await lab.settle(service)
     lab.forget_calls()
@@ -47,7 +55,8 @@ async def test_orphan_leaves_application_and_secret_and_sends_nothing(lab, servi
     assert await lab.read("fhirapp", service) is None
     assert lab.calls() == []
     assert not entity(lab, object_id).is_deleted
-    assert "ownerReferences" not in (await lab.read("secret", service))["metadata"]
+    (left,) = (await lab.read("secret", service))["metadata"]["ownerReferences"]
+    assert left["name"] == "theirs"
 
 
 async def test_switching_a_terminating_registration_to_orphan_releases_it(lab, service):

@@ -4,7 +4,6 @@ import yaml
 from dev.cluster.control_plane import KubectlError
 from fhir_app_operator.api.v1alpha1 import AppType, Cloud, EntraTenant, FhirAppRegistration
 
-
 pytestmark = pytest.mark.control_plane
 
 
@@ -57,7 +56,7 @@ def test_the_tenants_show_each_cloud_and_each_kind_of_sign_in(render):
 def test_every_example_tenant_lets_the_clinic_in(render, clinic_namespace):
     tenants = [EntraTenant.model_validate(parsed(d)) for d in render("examples/tenants")]
     labels = clinic_namespace["metadata"]["labels"]
-    assert all(tenant.allows(labels) for tenant in tenants)
+    assert all(tenant.spec.allows(labels) for tenant in tenants)
 
 
 def test_a_default_tenant_is_among_them(render):
