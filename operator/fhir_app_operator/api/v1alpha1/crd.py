@@ -69,18 +69,18 @@ def custom_resource_definitions() -> tuple[dict[str, Any], ...]:
     return (
         _definition(
             FhirAppRegistration, names.REGISTRATION_KIND, names.REGISTRATION_PLURAL, "Namespaced",
-            short="fhirapp", columns=_REGISTRATION_COLUMNS, root=(_NAME_RULE, _SECRET_NAME_RULE),
+            short=("fhirapp", "fhirapps"), columns=_REGISTRATION_COLUMNS, root=(_NAME_RULE, _SECRET_NAME_RULE),
             selectable=(".spec.type", ".spec.tenantRef.name", ".status.appId"),
         ),
         _definition(
             EntraTenant, names.TENANT_KIND, names.TENANT_PLURAL, "Cluster",
-            short="entratenant", columns=_TENANT_COLUMNS, root=(_NAME_RULE,), selectable=(),
+            short=(), columns=_TENANT_COLUMNS, root=(_NAME_RULE,), selectable=(),
         ),
     )  # fmt: skip
 
 
 def _definition(
-    model: type[BaseModel], kind: str, plural: str, scope: str, *, short: str,
+    model: type[BaseModel], kind: str, plural: str, scope: str, *, short: tuple[str, ...],
     columns: tuple[dict[str, Any], ...], root: tuple[dict[str, str], ...],
     selectable: tuple[str, ...],
 ) -> dict[str, Any]:  # fmt: skip
@@ -106,7 +106,7 @@ def _definition(
             "scope": scope,
             "names": {
                 "kind": kind, "listKind": f"{kind}List", "plural": plural,
-                "singular": kind.lower(), "shortNames": [short] if short != kind.lower() else [],
+                "singular": kind.lower(), "shortNames": list(short),
                 "categories": ["fhir"],
             },
             "versions": [version],

@@ -1,0 +1,244 @@
+"""What the README promises: the installed operator, `kubectl apply` of the examples, sign-ins."""
+
+import base64
+import json
+import signal
+import time
+
+import httpx
+import pytest
+
+from dev.demo.administrator import signed_in
+from dev.demo.signing_in import is_loopback, service_token, user_token, verified_claims
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+
+REGISTRATIONS = {
+    "fhir-server": "Resource", "portal": "Confidential", "patient-app": "Public",
+    "ingest": "Service",
+}  # fmt: skip
+
+
+def secret_name(clinic, name):
+    return clinic.get("fhirapp", name)["status"]["secretName"]
+
+
+def secret(clinic, name):
+    body = clinic.get("secret", secret_name(clinic, name))
+    return {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
+
+
+def versions(clinic):
+    found = {}
+    for kind in ("fhirapps", "secrets", "entratenants"):
+        for body in clinic.environment.objects(kind):
+            meta = body["metadata"]
+            if meta.get("namespace") in (None, "clinic"):
+                found[kind, meta["name"]] = meta["resourceVersion"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def granted(clinic):
+    """The administrator has granted what the manifests ask for."""
+    with signed_in(clinic.entra, clinic.trust) as administrator:
+        for name, kind in REGISTRATIONS.items():
+            if kind != "Resource":
+                administrator.consent(clinic.get("fhirapp", name)["status"]["appId"])
+    return clinic
+
+
+@pytest.mark.parametrize("name", REGISTRATIONS)
+def test_each_example_is_ready_with_its_type(clinic, name):
+    body = clinic.get("fhirapp", name)
+    assert body["spec"]["type"] == REGISTRATIONS[name]
+    assert body["status"]["observedGeneration"] == body["metadata"]["generation"]
+
+
+def test_the_table_of_registrations_can_be_read_by_people(clinic):
+    table = clinic.cluster.kubectl("get", "fhirapp", "-n", "clinic").stdout
+    header, *rows = table.splitlines()
+    assert header.split() == [
+        "NAME",
+        "TYPE",
+        "READY",
+        "REASON",
+        "CLIENT-ID",
+        "SECRET",
+        "EXPIRES",
+        "AGE",
+    ]
+    assert len(rows) == 4
+    tenants = clinic.cluster.kubectl("get", "entratenants").stdout
+    assert tenants.split()[:5] == ["NAME", "TENANT-ID", "CLOUD", "READY", "REASON"]
+
+
+def test_a_service_gets_in_with_its_secret_alone(granted):
+    data = secret(granted, "ingest")
+    claims = verified_claims(service_token(data, granted.trust), data, granted.trust)
+    asked = set(granted.get("fhirapp", "ingest")["spec"]["appRoles"])
+    assert set(claims["roles"]) == asked
+
+
+@pytest.mark.parametrize("name", ["portal", "patient-app"])
+def test_a_user_gets_in_with_the_clients_secret_alone(granted, name):
+    data = secret(granted, name)
+    uris = data["FHIR_REDIRECT_URIS"].split(",")
+    uri = next((u for u in uris if is_loopback(u)), uris[0])
+    token = user_token(data, granted.trust, redirect_uri=uri, user=granted.entra.users[0])
+    claims = verified_claims(token, data, granted.trust)
+    asked = {scope.rpartition("/")[2] for scope in data["FHIR_SCOPE"].split()}
+    assert set(claims["scp"].split()) == asked
+
+
+def test_without_the_grant_a_service_gets_a_token_without_roles(clinic):
+    # Entra issues one all the same; the FHIR server refuses it.
+    spec = {
+        "type": "Service",
+        "fhirServerRef": {"name": "fhir-server"},
+        "appRoles": ["globalReader"],
+    }
+    clinic.create(registration("ungranted", spec))
+    clinic.wait_ready("ungranted")
+    data = secret(clinic, "ungranted")
+    claims = verified_claims(service_token(data, clinic.trust), data, clinic.trust)
+    assert "roles" not in claims
+
+
+def registration(name, spec, namespace="clinic"):
+    return {
+        "apiVersion": "fhirapps.dev/v1alpha1",
+        "kind": "FhirAppRegistration",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def test_a_resync_and_a_restart_write_nothing(clinic):
+    clinic.wait_ready(*REGISTRATIONS)
+    before = settled_versions(clinic)
+    clinic.forget_calls()
+    clinic.operator.restart()
+    for name in REGISTRATIONS:
+        app_id = clinic.get("fhirapp", name)["status"]["appId"]
+        path = f"/v1.0/servicePrincipals(appId='{app_id}')"
+        clinic.wait(
+            lambda p=path: [c for c in clinic.graph_calls("GET") if c["path"] == p],
+            f"{name} looked at again",
+        )
+    assert clinic.graph_calls("POST", "PATCH", "PUT", "DELETE") == []
+    assert versions(clinic) == before
+
+
+def settled_versions(clinic):
+    """Versions once the tenant has counted its registrations."""
+    last = None
+
+    def still():
+        nonlocal last
+        now, time_up = versions(clinic), time.monotonic() + 3
+        same = now == last
+        last = now
+        while not same and time.monotonic() < time_up:
+            if versions(clinic) != now:
+                return None
+        return now if same else None
+
+    return clinic.wait(still, "nothing changes any more")
+
+
+def test_a_deleted_secret_is_back_at_once(clinic):
+    name = secret_name(clinic, "ingest")
+    before = secret(clinic, "ingest")
+    clinic.cluster.kubectl("delete", "secret", name, "-n", "clinic")
+    clinic.wait(lambda: clinic.get("secret", name), "the Secret is back", seconds=10)
+    clinic.wait_ready("ingest")
+    after = secret(clinic, "ingest")
+    assert after["AZURE_CLIENT_SECRET"] != before["AZURE_CLIENT_SECRET"]
+    for data in (before, after):
+        assert verified_claims(service_token(data, clinic.trust), data, clinic.trust)
+
+
+def test_an_edited_secret_is_repaired_at_once(clinic):
+    name, before = secret_name(clinic, "portal"), secret(clinic, "portal")
+    patch = json.dumps({"stringData": {"FHIR_SCOPE": "edited", "FOREIGN": "x"}})
+    clinic.cluster.kubectl("patch", "secret", name, "-n", "clinic", "--type=merge", "-p", patch)
+    clinic.wait(lambda: secret(clinic, "portal") == before, "the Secret is repaired", seconds=10)
+
+
+def test_a_client_waits_for_its_server_and_goes_on_by_itself(clinic):
+    clinic.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "late"}})
+    spec = {"type": "Service", "fhirServerRef": {"name": "server"}, "appRoles": ["globalReader"]}
+    clinic.create(registration("early", spec, "late"))
+    clinic.wait(
+        lambda: clinic.ready("early", "late").get("reason") == "FhirServerNotFound", "waits"
+    )
+    server = {"type": "Resource", "resource": {"url": "https://late.clinic.example"}}
+    clinic.create(registration("server", server, "late"))
+    clinic.wait_ready("early", namespace="late")
+
+
+def test_a_deleted_registration_takes_its_application_along(clinic):
+    spec = {
+        "type": "Service",
+        "fhirServerRef": {"name": "fhir-server"},
+        "appRoles": ["globalReader"],
+    }
+    clinic.create(registration("short-lived", spec))
+    clinic.wait_ready("short-lived")
+    object_id = clinic.get("fhirapp", "short-lived")["status"]["objectId"]
+    clinic.cluster.kubectl("delete", "fhirapp", "short-lived", "-n", "clinic", "--timeout=30s")
+    objects = clinic.emulator("GET", "/objects")
+    assert object_id not in [app["id"] for app in objects["applications"]]
+    clinic.wait(lambda: clinic.get("secret", "short-lived") is None, "the Secret is collected", 90)
+
+
+def test_a_namespace_deleted_as_a_whole_goes(clinic):
+    clinic.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "leaving"}})
+    server = {"type": "Resource", "resource": {"url": "https://leaving.clinic.example"}}
+    clinic.create(registration("server", server, "leaving"))
+    clinic.wait_ready("server", namespace="leaving")
+    clinic.cluster.kubectl("delete", "namespace", "leaving", "--timeout=60s")
+
+
+def test_no_secret_is_anywhere_but_in_its_secret(clinic):
+    values = [secret(clinic, name)["AZURE_CLIENT_SECRET"] for name in ("portal", "ingest")]
+    places = {
+        "log": clinic.operator.log.read_text(),
+        "registrations": json.dumps(clinic.environment.objects("fhirapps")),
+        "annotations": json.dumps(
+            [body["metadata"] for body in clinic.environment.objects("secrets")]
+        ),
+        "events": json.dumps(clinic.environment.objects("events")),
+        "metrics": httpx.get(clinic.operator.metrics_url, trust_env=False).text,
+    }
+    for place, text in places.items():
+        for value in values:
+            assert value not in text, place
+            assert base64.b64encode(value.encode()).decode() not in text, place
+
+
+def test_the_log_is_one_json_entry_a_line(clinic):
+    entries = [json.loads(line) for line in clinic.operator.log.read_text().splitlines() if line]
+    done = [entry for entry in entries if entry["event"] == "reconciled"]
+    assert {"clinic/portal", "clinic/ingest"} <= {entry["key"] for entry in done}
+    assert {"level", "timestamp", "logger"} <= done[0].keys()
+
+
+def test_health_and_metrics_are_served(clinic):
+    base = clinic.operator.metrics_url.removesuffix("/metrics")
+    for page in ("healthz", "readyz"):
+        assert httpx.get(f"{base}/{page}", trust_env=False).text == "ok"
+    metrics = httpx.get(f"{base}/metrics", trust_env=False).text
+    assert 'controller_runtime_reconcile_total{controller="fhirappregistration"' in metrics
+    assert "graph_requests_total" in metrics
+    assert (
+        'fhirapp_credential_expiry_timestamp_seconds{name="ingest",namespace="clinic"}' in metrics
+    )
+
+
+def test_sigterm_ends_the_operator_cleanly_and_quickly(clinic):
+    started = time.monotonic()
+    assert clinic.operator.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - started < 10
+    clinic.operator.start()
