@@ -81,7 +81,7 @@ def check(request: httpx.Request, response: httpx.Response, body: bytes) -> None
 
 def graph_path(raw: bytes) -> str | None:
     """The path behind the version, without what OData lets clients add; None if not Graph's."""
-    path = re.sub("/+", "/", unquote(raw.partition(b"?")[0].decode()))
+    path = re.sub("/+", "/", unquote(raw.partition(b"?")[0].decode())).rstrip("/")
     path = re.sub(r"\('([^']*)'\)", r"/\1", path)
     found = re.fullmatch(r"/(?:v1\.0|beta)(?:/myorganization)?(/.*)", path, re.IGNORECASE)
     return None if found is None else found[1]

@@ -15,7 +15,7 @@ from fhir_app_operator.api.v1alpha1 import (
     FhirAppRegistration,
     Resource,
 )
-from fhir_app_operator.api.v1alpha1.registration import USER_IMPERSONATION
+from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import permissions
 from fhir_app_operator.planning.clouds import Directory

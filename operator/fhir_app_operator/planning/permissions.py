@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from fhir_app_operator.api.v1alpha1 import CustomAppRole, CustomScope, Resource
-from fhir_app_operator.api.v1alpha1.registration import USER_IMPERSONATION
+from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
 from fhir_app_operator.planning.model import AppRole, PermissionScope
 
 _NAMESPACE: Final = uuid.UUID("7f0ad3de-2f5c-5d0e-9a35-5a5b1f0c3c7a")

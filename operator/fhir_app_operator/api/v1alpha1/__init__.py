@@ -4,22 +4,22 @@ The models read what the API server returns: defaults are filled in, unknown fie
 Validation for people happens in the API server, by the schema and the rules rendered from here.
 """
 
+from fhir_app_operator.api.v1alpha1.app_type import AppType
 from fhir_app_operator.api.v1alpha1.conditions import Condition
 from fhir_app_operator.api.v1alpha1.registration import (
-    AppType,
     ClientSecret,
     Credential,
-    CredentialState,
-    CredentialStatus,
-    CustomAppRole,
-    CustomScope,
     DeletionPolicy,
     FhirAppRegistration,
-    PendingCredential,
     RedirectUris,
     RegistrationSpec,
+)
+from fhir_app_operator.api.v1alpha1.resource import CustomAppRole, CustomScope, Resource
+from fhir_app_operator.api.v1alpha1.status import (
+    CredentialState,
+    CredentialStatus,
+    PendingCredential,
     RegistrationStatus,
-    Resource,
 )
 from fhir_app_operator.api.v1alpha1.tenant import (
     Cloud,

@@ -69,7 +69,8 @@ def custom_resource_definitions() -> tuple[dict[str, Any], ...]:
     return (
         _definition(
             FhirAppRegistration, names.REGISTRATION_KIND, names.REGISTRATION_PLURAL, "Namespaced",
-            short=("fhirapp", "fhirapps"), columns=_REGISTRATION_COLUMNS, root=(_NAME_RULE, _SECRET_NAME_RULE),
+            short=("fhirapp", "fhirapps"), columns=_REGISTRATION_COLUMNS,
+            root=(_NAME_RULE, _SECRET_NAME_RULE),
             selectable=(".spec.type", ".spec.tenantRef.name", ".status.appId"),
         ),
         _definition(

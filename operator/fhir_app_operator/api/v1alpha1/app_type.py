@@ -1,0 +1,74 @@
+"""Which field belongs to which type of registration, as CEL rules on `spec`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from fhir_app_operator.api.v1alpha1.schema import rule
+
+
+class AppType(StrEnum):
+    """What the application stands for; decides which fields it may have."""
+
+    RESOURCE = "Resource"
+    CONFIDENTIAL = "Confidential"
+    PUBLIC = "Public"
+    SERVICE = "Service"
+
+
+def _only(field: str, *types: AppType, why: str) -> dict[str, str]:
+    """Return the rule that refuses `field` for every type that is not among `types`."""
+    names = [str(kind) for kind in types]
+    parent, _, child = field.rpartition(".")
+    present = (
+        f"has(self.{parent}) && has(self.{parent}.{child})" if parent else f"has(self.{child})"
+    )
+    return rule(
+        f"self.type in {names} || !({present})",
+        f"`{field}` must only be set for type {' or '.join(names)}: {why}",
+        field=f".{field}",
+        reason="FieldValueForbidden",
+    )
+
+
+def _needs(field: str, present: str, *types: AppType, why: str) -> dict[str, str]:
+    """Return the rule that asks for `field` (there if the CEL `present` holds) for `types`."""
+    names = [str(kind) for kind in types]
+    return rule(
+        f"!(self.type in {names}) || ({present})",
+        f"`{field}` must be set for type {' or '.join(names)}: {why}",
+        field=f".{field.partition('.')[0]}",
+        reason="FieldValueRequired",
+    )
+
+
+_RES, _CONF, _PUB, _SVC = AppType.RESOURCE, AppType.CONFIDENTIAL, AppType.PUBLIC, AppType.SERVICE
+_has_redirects = "has(self.redirectUris) && "
+FIELDS_BY_TYPE: Final = (
+    _needs("resource", "has(self.resource)", _RES,
+                       why="it describes the FHIR server"),
+    _only("resource", _RES, why="a client names its server by `fhirServerRef`"),
+    _needs("fhirServerRef", "has(self.fhirServerRef)", _CONF, _PUB, _SVC,
+                       why="it names the registration of the FHIR server to sign in to"),
+    _only("fhirServerRef", _CONF, _PUB, _SVC, why="a FHIR server is not its own client"),
+    _only("scopes", _CONF, _PUB, why="delegated permissions need a signed-in user; "
+                   "a Service asks for `appRoles`, a Resource exposes `resource.scopes`"),
+    _needs("appRoles", "has(self.appRoles)", _SVC,
+                       why="a service gets in with app roles only"),
+    _only("appRoles", _SVC, why="a user's client asks for `scopes`, "
+                   "a Resource exposes `resource.appRoles`"),
+    _only("redirectUris", _CONF, _PUB, why="nobody signs in interactively to the others"),
+    _needs("redirectUris.web", _has_redirects + "has(self.redirectUris.web)", _CONF,
+                       why="the server side of the application receives the code there"),
+    _needs("redirectUris", _has_redirects +
+                       "(has(self.redirectUris.spa) || has(self.redirectUris.publicClient))", _PUB,
+                       why="at least one URI under `spa` or `publicClient`"),
+    _only("redirectUris.web", _CONF, _RES, _SVC,
+          why="Entra demands a secret on that platform; use `spa` or `publicClient`"),
+    _only("redirectUris.spa", _PUB, _RES, _SVC,
+                   why="that platform takes no secret; use `web`"),
+    _only("redirectUris.publicClient", _PUB, _RES, _SVC,
+                   why="that platform takes no secret; use `web`"),
+    _only("credential", _CONF, _SVC, why="the others must never have a secret"),
+)  # fmt: skip

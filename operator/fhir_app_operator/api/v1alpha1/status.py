@@ -1,0 +1,68 @@
+"""The status of a registration: what the operator observed, and the one intent it keeps."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from fhir_app_operator.api.v1alpha1.conditions import Conditions
+from fhir_app_operator.api.v1alpha1.schema import ApiModel, Time
+
+
+class CredentialState(StrEnum):
+    """Where a credential is in its life."""
+
+    ACTIVE = "Active"
+    RETIRING = "Retiring"
+
+
+class CredentialStatus(ApiModel):
+    """One credential of the application that the operator made."""
+
+    key_id: str = Field(description="Its key id in Entra.", max_length=64)
+    state: CredentialState = Field(description="`Active`: in the Secret. `Retiring`: replaced.")
+    start_time: Time = Field(description="Valid from.")
+    end_time: Time = Field(description="Valid until.")
+
+
+class PendingCredential(ApiModel):
+    """The intent to issue a credential, written before the directory is asked for it."""
+
+    nonce: str = Field(description="Marks the credential in the directory.", max_length=64)
+    requested_at: Time = Field(description="When the intent was written.")
+
+
+def _identifier(what: str) -> str | None:
+    field: str | None = Field(default=None, max_length=512, description=what)
+    return field
+
+
+class RegistrationStatus(ApiModel):
+    """What the operator observed; a report, and never an order, but for `pendingCredential`."""
+
+    observed_generation: int = Field(
+        default=-1, description="The generation that last ended Ready or Stalled."
+    )
+    conditions: Conditions = ()
+    tenant_id: str | None = _identifier("Directory (tenant) id.")
+    app_id: str | None = _identifier("Application (client) id.")
+    object_id: str | None = _identifier("Object id of the application.")
+    service_principal_id: str | None = _identifier("Object id of the service principal.")
+    secret_name: str | None = _identifier("The Secret that was written.")
+    audience: str | None = _identifier("The `aud` claim of the server's tokens.")
+    authority: str | None = _identifier("The authority that signs the server's tokens.")
+    credentials: Annotated[
+        tuple[CredentialStatus, ...],
+        Field(
+            max_length=32,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["keyId"],
+            },
+        ),
+    ] = Field(default=(), description="The credentials that the operator made.")
+    pending_credential: PendingCredential | None = Field(
+        default=None, description="A credential that was asked for and is not in the Secret yet."
+    )
