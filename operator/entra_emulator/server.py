@@ -62,8 +62,11 @@ def serve(emulator: Emulator | Mapping[str, Any], *, port: int = 0) -> Iterator[
         listener.bind((HOST, port))
         made.origin = f"https://localhost:{listener.getsockname()[1]}"
         authority = trustme.CA()
-        server = _server(made.app, _tls(authority))
-        thread = threading.Thread(target=_run, args=(server, listener), name="entra-emulator")
+        app = _Abortable(made.app)
+        server = _server(app, _tls(authority))
+        thread = threading.Thread(
+            target=lambda: asyncio.run(_run(server, listener, app)), name="entra-emulator"
+        )
         thread.start()
         try:
             _wait_until_started(server, thread)
@@ -79,11 +82,10 @@ def _tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def _server(app: ASGIApp, tls: ssl.SSLContext) -> uvicorn.Server:
-    abortable = _Abortable(app)
+def _server(app: _Abortable, tls: ssl.SSLContext) -> uvicorn.Server:
     config = uvicorn.Config(
-        abortable,
-        http=abortable.protocol(),
+        app,
+        http=app.protocol(),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -99,8 +101,9 @@ def _server(app: ASGIApp, tls: ssl.SSLContext) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    asyncio.run(server.serve(sockets=[listener]))
+async def _run(server: uvicorn.Server, listener: socket.socket, app: _Abortable) -> None:
+    await server.serve(sockets=[listener])
+    await app.abort_all()
 
 
 def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
@@ -131,6 +134,13 @@ class _Abortable:
         if transport is not None:
             scope[ABORT] = transport.abort
         await self._inner(scope, receive, send)
+
+    async def abort_all(self) -> None:
+        """Cut what is still open: clients that do not answer the end of TLS would hold on to it."""
+        while self._transports:
+            for transport in self._transports.values():
+                transport.abort()
+            await asyncio.sleep(0)
 
     def protocol(self) -> type[asyncio.Protocol]:
         """An HTTP protocol class that enters its connections here."""
