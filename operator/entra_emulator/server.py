@@ -138,7 +138,7 @@ class _Abortable:
     async def abort_all(self) -> None:
         """Cut what is still open: clients that do not answer the end of TLS would hold on to it."""
         while self._transports:
-            for transport in self._transports.values():
+            for transport in list(self._transports.values()):
                 transport.abort()
             await asyncio.sleep(0)
 

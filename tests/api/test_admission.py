@@ -176,7 +176,7 @@ REFUSED = {
     "duration that is none": (secret(duration="soon"), "duration", "should match"),
     # enums, duplicates, bounds
     "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),
-    "policy of a later version": (RESOURCE | {"deletionPolicy": "Purge"}, "spec.deletionPolicy",
+    "unknown policy": (RESOURCE | {"deletionPolicy": "Shred"}, "spec.deletionPolicy",
                                   "supported values"),
     "product of a later version": (resource(product="AzureHealthDataServices"),
                                    "spec.resource.product", "supported values"),

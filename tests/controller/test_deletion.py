@@ -59,6 +59,28 @@ async def test_orphan_leaves_application_and_secret_and_sends_nothing(lab, servi
     assert left["name"] == "theirs"
 
 
+async def test_purge_leaves_nothing_in_the_bin(lab, service):
+    status = await lab.status(service)
+    await lab.patch("fhirapp", service, {"spec": {"deletionPolicy": "Purge"}})
+    await lab.delete("fhirapp", service)
+    assert (await lab.settle(service)).result == "gone"
+    assert entity(lab, status["objectId"]) is None
+    assert entity(lab, status["servicePrincipalId"]) is None
+
+
+async def test_a_purge_that_was_cut_short_goes_on(lab, service):
+    status = await lab.status(service)
+    await lab.patch("fhirapp", service, {"spec": {"deletionPolicy": "Purge"}})
+    await lab.delete("fhirapp", service)
+    purge = re.compile(r"/directory/deletedItems/")
+    lab.emulator.weather.add(Fault(path=purge, method="DELETE", times=3, status=503))
+    assert (await lab.reconcile(service)).result == "waiting"
+    assert entity(lab, status["objectId"]).is_deleted
+    assert (await lab.settle(service)).result == "gone"
+    assert entity(lab, status["objectId"]) is None
+    assert entity(lab, status["servicePrincipalId"]) is None
+
+
 async def test_switching_a_terminating_registration_to_orphan_releases_it(lab, service):
     lab.emulator.weather.add(Fault(path=GRAPH, times=999, status=503))
     object_id = await deleted(lab, service)

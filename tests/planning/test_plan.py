@@ -13,6 +13,7 @@ from fhir_app_operator.planning.model import (
     DeleteApplication,
     IssueCredential,
     Observed,
+    Purge,
     RecordIntent,
     RestoreApplication,
     RestoreServicePrincipal,
@@ -215,7 +216,7 @@ def test_deletion_revokes_ours_then_deletes():
     app = world.observed.application
     app = replace(app, passwords=(*app.passwords, theirs))
     mine = app.passwords[0].key_id
-    assert deletion_plan(identity(), replace(world.observed, application=app)) == (
+    assert deletion_plan(identity(), replace(world.observed, application=app), purge=False) == (
         RevokeCredential(key_id=mine, reason="RegistrationDeleted"),
         DeleteApplication(),
     )
@@ -223,8 +224,17 @@ def test_deletion_revokes_ours_then_deletes():
 
 def test_deletion_leaves_what_is_gone_or_not_ours():
     world = converged()
-    assert deletion_plan(identity(), Observed()) == ()
-    assert deletion_plan(identity(uid="uid-2"), world.observed) == ()
+    assert deletion_plan(identity(), Observed(), purge=True) == ()
+    assert deletion_plan(identity(uid="uid-2"), world.observed, purge=True) == ()
+
+
+def test_purge_empties_the_bin_of_both_objects():
+    binned = Observed(deleted_application_id="object-1", deleted_service_principal_id="sp-1")
+    assert deletion_plan(identity(), binned, purge=True) == (
+        Purge(object_id="object-1", what="application"),
+        Purge(object_id="sp-1", what="service principal"),
+    )
+    assert deletion_plan(identity(), binned, purge=False) == ()
 
 
 def test_the_next_pass_is_due_at_the_renewal_or_the_end_of_an_overlap():

@@ -154,7 +154,7 @@ def test_nothing_is_planned_for_an_application_of_another_registration(kind, obs
         return
     taken = replace(observed.application, tags=frozenset({"fhirapps.dev/owner:cluster/uid-2"}))
     stolen = replace(observed, application=taken)
-    assert deletion_plan(identity(), stolen) == ()
+    assert deletion_plan(identity(), stolen, purge=True) == ()
     try:
         actions = plan(desired(kind), stolen, NOW, POLICY)
     except OperatorError as error:

@@ -29,6 +29,7 @@ from fhir_app_operator.planning.model import (
     Desired,
     Intent,
     IssueCredential,
+    Purge,
     RecordIntent,
     RestoreApplication,
     RestoreServicePrincipal,
@@ -76,8 +77,9 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
         case RevokeCredential():
             await _revoke(world, work, connection, action)
         case DeleteApplication():
-            await connection.applications.delete(_application(work).object_id)
-            work.observed = replace(work.observed, application=None)
+            await _delete(work, connection)
+        case Purge():
+            await _purge(work, connection, action)
     work.applied.append(f"{type(action).__name__}({action.reason})")
 
 
@@ -119,6 +121,28 @@ def _desired(work: Pass) -> Desired:
 def _refuse_unseen(work: Pass, what: str) -> None:
     if work.observed.application is None:
         raise Waiting("NotYetReplicated", f"{what} is not visible in Entra yet")
+
+
+async def _delete(work: Pass, connection: Connection) -> None:
+    """Move the application to the bin; its service principal goes along."""
+    application = _application(work)
+    await connection.applications.delete(application.object_id)
+    work.observed = replace(
+        work.observed,
+        application=None,
+        service_principal_id=None,
+        deleted_application_id=application.object_id,
+        deleted_service_principal_id=work.observed.service_principal_id,
+    )
+
+
+async def _purge(work: Pass, connection: Connection, action: Purge) -> None:
+    just_deleted = any(entry.startswith(DeleteApplication.__name__) for entry in work.applied)
+    await connection.deleted_items.purge(action.object_id, young=just_deleted)
+    if action.what == "application":
+        work.observed = replace(work.observed, deleted_application_id=None)
+    else:
+        work.observed = replace(work.observed, deleted_service_principal_id=None)
 
 
 async def _update(

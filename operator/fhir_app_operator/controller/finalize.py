@@ -5,10 +5,13 @@ Needs neither the Secret nor a living namespace nor the namespace's permission, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fhir_app_operator.api.names import FINALIZER
 from fhir_app_operator.api.v1alpha1 import DeletionPolicy
 from fhir_app_operator.controller import observe
 from fhir_app_operator.controller.apply import apply
+from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
 from fhir_app_operator.kube.api_server import Gone
@@ -43,8 +46,20 @@ async def _delete(world: World, work: Pass) -> None:
     work.connection = connection
     await observe.observe_entra(world, work, connection)
     _refuse_unseen(world, work)
-    for action in deletion_plan(work.identity, work.observed):
-        await apply(world, work, connection, action)
+    purge = work.registration.spec.deletion_policy is DeletionPolicy.PURGE
+    if purge:
+        await _look_for_service_principal(work, connection)
+    while actions := deletion_plan(work.identity, work.observed, purge=purge):
+        for action in actions:
+            await apply(world, work, connection, action)
+
+
+async def _look_for_service_principal(work: Pass, connection: Connection) -> None:
+    """See whether an earlier pass left the service principal in the bin."""
+    recorded = work.registration.status.service_principal_id
+    if work.observed.application is None and recorded is not None:
+        binned = recorded if await connection.deleted_items.holds(recorded) else None
+        work.observed = replace(work.observed, deleted_service_principal_id=binned)
 
 
 def _refuse_unseen(world: World, work: Pass) -> None:

@@ -1,7 +1,7 @@
 """`/directory/deletedItems`: what lies in Entra's bin for 30 days, by object id.
 
-Source: Microsoft Graph, "Get deleted item" and "Restore deleted item". Listing the bin needs
-`Application.Read.All`, which the operator does not ask for.
+Source: Microsoft Graph, "Get", "Restore" and "Permanently delete deleted item". Listing the bin
+needs `Application.Read.All`, which the operator does not ask for.
 """
 
 from __future__ import annotations
@@ -45,3 +45,17 @@ class DeletedItems:
                 "administrator can restore it under App registrations > Deleted applications: "
                 f"{refused.problem.cited()}",
             ) from None
+
+    async def purge(self, object_id: str, *, young: bool) -> None:
+        """Delete the object for good; one that is not in the bin (any more) is a success.
+
+        Args:
+            object_id: the object.
+            young: whether it was deleted so lately that the bin may not show it yet.
+
+        Raises:
+            Waiting: `NotYetReplicated`, or out of reach.
+            Stalled: `PermissionDenied` and the like.
+        """
+        path = f"/directory/deletedItems/{object_id}"
+        await self._graph.send(Call(method="DELETE", path=path, young=young))

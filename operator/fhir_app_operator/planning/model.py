@@ -352,6 +352,15 @@ class DeleteApplication:
     reason: str = "RegistrationDeleted"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Delete an object of ours that is in Entra's bin, for good."""
+
+    object_id: str
+    what: Literal["application", "service principal"]
+    reason: str = "RegistrationDeleted"
+
+
 Action = (
     CreateApplication
     | RestoreApplication
@@ -363,4 +372,5 @@ Action = (
     | WriteSecret
     | RevokeCredential
     | DeleteApplication
+    | Purge
 )

@@ -30,6 +30,7 @@ from fhir_app_operator.planning.model import (
     Observed,
     PermissionScope,
     Policy,
+    Purge,
     RecordIntent,
     Registration,
     RestoreApplication,
@@ -81,14 +82,19 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     return next((actions for step in steps if (actions := step())), ())
 
 
-def deletion_plan(registration: Registration, observed: Observed) -> tuple[Action, ...]:
+def deletion_plan(
+    registration: Registration, observed: Observed, *, purge: bool
+) -> tuple[Action, ...]:
     """Return what must go before the finalizer may: our credentials, then the application.
 
     Never creates, and never touches an application that does not carry our owner tag: it has
-    changed hands, or was never ours.
+    changed hands, or was never ours. With `purge`, what then lies in the bin goes for good, the
+    service principal too: purging the application alone would leave it there.
     """
     application = observed.application
-    if application is None or registration.owner_tag not in application.tags:
+    if application is None:
+        return _purges(observed) if purge else ()
+    if registration.owner_tag not in application.tags:
         return ()
     revoked = [
         RevokeCredential(key_id=p.key_id, reason="RegistrationDeleted")
@@ -96,6 +102,16 @@ def deletion_plan(registration: Registration, observed: Observed) -> tuple[Actio
         if registration.nonce_of(p.display_name) is not None
     ]
     return (*revoked, DeleteApplication())
+
+
+def _purges(observed: Observed) -> tuple[Action, ...]:
+    found: list[Action] = []
+    if observed.deleted_application_id is not None:
+        found.append(Purge(object_id=observed.deleted_application_id, what="application"))
+    if observed.deleted_service_principal_id is not None:
+        object_id = observed.deleted_service_principal_id
+        found.append(Purge(object_id=object_id, what="service principal"))
+    return tuple(found)
 
 
 def next_due(

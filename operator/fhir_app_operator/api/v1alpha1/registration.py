@@ -35,6 +35,7 @@ class DeletionPolicy(StrEnum):
     """What happens to the Entra application when the registration is deleted."""
 
     DELETE = "Delete"
+    PURGE = "Purge"
     ORPHAN = "Orphan"
 
 
@@ -193,8 +194,8 @@ class RegistrationSpec(ApiModel):
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
-        description="`Delete`: the application goes to Entra's bin for 30 days. `Orphan`: it and "
-        "the Secret stay as they are.",
+        description="`Delete`: the application goes to Entra's bin for 30 days. `Purge`: it is "
+        "deleted for good. `Orphan`: it and the Secret stay as they are.",
     )
     suspend: bool = Field(
         default=False, description="True: nothing is written to Entra or the Secret meanwhile."
