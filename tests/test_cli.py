@@ -62,7 +62,7 @@ def test_the_operator_folder_does_not_shadow_the_standard_library():
 def test_an_address_in_use_is_named(control_plane):
     port = control_plane.url.rpartition(":")[2]
     root = Path(__file__).parents[1]
-    control_plane.kubectl("apply", "-k", str(root / "crds"))
+    control_plane.kubectl("apply", "--server-side", "-k", str(root / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     answer = run(
         "run", KUBECONFIG=str(control_plane.kubeconfig),

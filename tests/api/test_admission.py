@@ -43,7 +43,7 @@ def manifest(spec, name="probe", kind="FhirAppRegistration"):
 
 @pytest.fixture(scope="session")
 def cluster(control_plane):
-    control_plane.kubectl("apply", "-k", str(Path(__file__).parents[2] / "crds"))
+    control_plane.kubectl("apply", "--server-side", "-k", str(Path(__file__).parents[2] / "crds"))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     control_plane.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))

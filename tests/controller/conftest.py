@@ -17,7 +17,7 @@ def entra():
 
 @pytest.fixture(scope="session")
 def cluster(control_plane):
-    control_plane.kubectl("apply", "-k", str(CRDS))
+    control_plane.kubectl("apply", "--server-side", "-k", str(CRDS))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fhir-app-operator"}}
     secret = {

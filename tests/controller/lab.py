@@ -23,6 +23,7 @@ from fhir_app_operator.controller.tenants import TenantReconciler
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.kube.access import ClusterAccess
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
@@ -127,6 +128,11 @@ class Lab:
         status = await self.status(name)
         return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
+    async def events(self, name):
+        path = f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
+        found = (await self.api.get(path, "events"))["items"]
+        return [e for e in found if e["regarding"]["name"] == name]
+
     async def message(self, name, kind="Ready"):
         status = await self.status(name)
         return next(c["message"] for c in status["conditions"] if c["type"] == kind)
@@ -211,6 +217,7 @@ async def open_lab(control_plane, running):
         secrets=gateway,
         namespaces=Namespaces(api),
         connections=_connections(clock, gateway, sleep),
+        events=Events(api, clock.now, "lab"),
         cluster_id="lab",
         clock=clock.now,
         sleep=sleep,

@@ -51,6 +51,15 @@ def test_our_own_status_write_wakes_nobody(triggers, added):
     assert added == []
 
 
+def test_a_request_by_annotation_acts_once_for_each_value(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    for value in ("1", "1", "2"):
+        notes = {"fhirapps.dev/reconcile-requested-at": value}
+        triggers.registration(registration("portal", annotations=notes))
+    assert len(added) == 2
+
+
 def test_deletion_and_re_creation_are_news(triggers, added):
     triggers.registration(registration("portal", "ADDED"))
     triggers.registration(registration("portal", deletionTimestamp="now"))

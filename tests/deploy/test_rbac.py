@@ -14,6 +14,7 @@ NAMED = {
     ("fhirapps.dev", "entratenants/status"): {"patch"},
     ("", "namespaces"): {"get", "list", "watch"},
     ("", "secrets"): {"get", "create", "patch"},
+    ("events.k8s.io", "events"): {"create", "patch"},
 }
 NOT_NAMED = [
     ("fhirapps.dev", "fhirappregistrations/finalizers"),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from entra_emulator import Emulator, ManualClock, Seeds
+from tests.emulator.clinic import Clinic, open_clinic
 from tests.emulator.cloud import ADMIN_SECRET, OPERATOR_SECRET, Cloud
 
 
@@ -22,3 +23,8 @@ def emulator(clock: ManualClock) -> Emulator:
 async def cloud(emulator: Emulator) -> AsyncIterator[Cloud]:
     async with Cloud(emulator) as made:
         yield made
+
+
+@pytest.fixture
+async def clinic(cloud: Cloud) -> Clinic:
+    return await open_clinic(cloud)

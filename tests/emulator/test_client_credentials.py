@@ -1,23 +1,15 @@
 import base64
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entra_emulator import (
-    ADMIN_CLIENT_ID,
     GRAPH_APP_ID,
     OPERATOR_CLIENT_ID,
     TENANT_ID,
-    Emulator,
-    FederatedTrust,
     ManualClock,
-    Seeds,
 )
-from tests.emulator.cloud import ADMIN_SECRET, GRAPH, OPERATOR_SECRET, TOKEN, Cloud, aadsts, role
+from tests.emulator.cloud import GRAPH, OPERATOR_SECRET, TOKEN, Cloud, aadsts, role
 
 FHIR = "https://fhir.clinic.example"
 V1 = f"https://sts.windows.net/{TENANT_ID}/"
@@ -269,149 +261,3 @@ async def test_forms_that_cannot_be_read(cloud: Cloud, content: bytes, media: st
     answer = await cloud.anybody.post(TOKEN, content=content, headers={"Content-Type": media})
 
     assert aadsts(answer) == (400, "invalid_request", 900561)
-
-
-# ---- federated credentials
-
-ISSUER, SUBJECT = "https://cluster.example", "system:serviceaccount:ns:operator"
-AUDIENCE = "api://AzureADTokenExchange"
-
-
-@pytest.fixture(scope="module")
-def issuer_key() -> RSAPrivateKey:
-    return generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@pytest.fixture
-def emulator(clock: ManualClock, issuer_key: RSAPrivateKey) -> Emulator:
-    pem = issuer_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    trust = FederatedTrust(ISSUER, SUBJECT, AUDIENCE, pem.decode())
-    seeds = Seeds(operator_secret=OPERATOR_SECRET, admin_secret=ADMIN_SECRET, federated=trust)
-    return Emulator(clock=clock, seeds=seeds)
-
-
-def assertion(key: RSAPrivateKey, now: datetime, *, algorithm: str = "RS256", **more: Any) -> str:
-    stamp = now.timestamp()
-    claims = {
-        "iss": ISSUER,
-        "sub": SUBJECT,
-        "aud": [AUDIENCE],
-        "iat": stamp,
-        "exp": stamp + 600.5,
-        **more,
-    }
-    present = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(present, key, algorithm=algorithm)
-
-
-async def exchange(cloud: Cloud, text: str, client_id: str = OPERATOR_CLIENT_ID, **more: str):
-    form = {
-        "client_id": client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": text,
-        "scope": GRAPH,
-        **more,
-    }
-    return await cloud.token(**form)
-
-
-async def test_a_trusted_assertion_signs_in(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey
-) -> None:
-    answer = await exchange(cloud, assertion(issuer_key, clock.now()))
-
-    assert cloud.verified(answer.json()["access_token"])["appidacr"] == "2"
-
-
-@pytest.mark.parametrize(
-    ("claims", "refusal"),
-    [
-        ({"iss": ISSUER + "/"}, (401, "invalid_client", 700211)),
-        ({"iss": None}, (401, "invalid_client", 700211)),
-        ({"sub": SUBJECT.upper()}, (401, "invalid_client", 700213)),
-        ({"aud": "other"}, (401, "invalid_client", 700212)),
-        ({"aud": None}, (401, "invalid_client", 700212)),
-        ({"exp": 0}, (401, "invalid_client", 700024)),
-        ({"exp": None}, (401, "invalid_client", 700024)),
-        ({"exp": "soon"}, (401, "invalid_client", 700024)),
-        ({"nbf": 2**40}, (401, "invalid_client", 700024)),
-        ({"nbf": -(2**80)}, None),
-        ({"exp": float("inf")}, None),
-        ({"exp": float("nan")}, (401, "invalid_client", 700024)),
-        ({"exp": True}, (401, "invalid_client", 700024)),
-        (
-            {"iss": OPERATOR_CLIENT_ID, "sub": OPERATOR_CLIENT_ID},
-            (401, "invalid_client", 700027),
-        ),
-    ],
-)
-async def test_assertions_by_claim(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey, claims: dict, refusal: tuple
-) -> None:
-    answer = await exchange(cloud, assertion(issuer_key, clock.now(), **claims))
-
-    if refusal is None:
-        assert answer.status_code == 200, answer.text
-    else:
-        assert aadsts(answer) == refusal
-
-
-async def test_assertions_of_another_key_or_algorithm_are_refused(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey
-) -> None:
-    other = generate_private_key(public_exponent=65537, key_size=2048)
-
-    for text in (
-        assertion(other, clock.now()),
-        assertion(issuer_key, clock.now(), algorithm="PS256"),
-    ):
-        assert aadsts(await exchange(cloud, text)) == (401, "invalid_client", 50013)
-
-
-async def test_an_unsigned_assertion_is_refused(cloud: Cloud, clock: ManualClock) -> None:
-    claims = {"iss": ISSUER, "sub": SUBJECT, "aud": AUDIENCE, "exp": 2**40}
-
-    answer = await exchange(cloud, jwt.encode(claims, None, algorithm="none"))
-
-    assert aadsts(answer) == (401, "invalid_client", 50013)
-
-
-@pytest.mark.parametrize("text", ["x", "a.b.c", "ä", "e30.e30.x", "W10.W10.x"])
-async def test_what_is_no_assertion(cloud: Cloud, text: str) -> None:
-    answer = await exchange(cloud, text)
-
-    assert answer.status_code == 401
-    assert aadsts(answer)[2] in {50027, 700211}
-
-
-async def test_an_assertion_has_a_type(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey
-) -> None:
-    text = assertion(issuer_key, clock.now())
-
-    answer = await exchange(cloud, text, client_assertion_type="saml")
-
-    assert answer.status_code == 400
-
-
-async def test_an_application_without_trust_trusts_nobody(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey
-) -> None:
-    answer = await exchange(cloud, assertion(issuer_key, clock.now()), client_id=ADMIN_CLIENT_ID)
-
-    assert aadsts(answer) == (400, "invalid_request", 70021)
-
-
-async def test_an_assertion_is_good_for_its_time(
-    cloud: Cloud, clock: ManualClock, issuer_key: RSAPrivateKey
-) -> None:
-    text = assertion(issuer_key, clock.now())
-
-    clock.advance(timedelta(minutes=20))
-
-    assert aadsts(await exchange(cloud, text)) == (401, "invalid_client", 700024)
-
-
-def test_a_trust_needs_a_public_key() -> None:
-    with pytest.raises(ValueError, match="PEM"):
-        FederatedTrust(ISSUER, SUBJECT, AUDIENCE, "no key")

@@ -75,6 +75,6 @@ async def test_statuses_and_headers_are_checked_too() -> None:
         await ask(f"/v1.0/applications/{ID}", GOOD, status=201)
     with pytest.raises(KeyError, match="request-id"):
         await ask(f"/v1.0/applications/{ID}", GOOD, headers={})
+    plain = COMMON | {"content-type": "application/json", "odata-version": "4.0"}
     with pytest.raises(AssertionError):
-        plain = COMMON | {"content-type": "application/json", "odata-version": "4.0"}
         await ask(f"/v1.0/applications/{ID}", GOOD, headers=plain)

@@ -274,7 +274,6 @@ APPLICATION: Final = Resource(
         "web": Property(_WEB),
         "spa": Property(Complex("microsoft.graph.spaApplication", {"redirectUris": _TEXTS})),
     },
-    navigations=frozenset({"owners", "federatedIdentityCredentials", "appManagementPolicies"}),
 )
 
 SERVICE_PRINCIPAL: Final = Resource(
@@ -323,14 +322,4 @@ SERVICE_PRINCIPAL: Final = Resource(
         "resourceSpecificApplicationPermissions": Property(ListOf(text()), read_only=True),
         "verifiedPublisher": Property(_VERIFIED_PUBLISHER, read_only=True),
     },
-    navigations=frozenset(
-        {
-            "owners",
-            "ownedObjects",
-            "appRoleAssignedTo",
-            "appRoleAssignments",
-            "oauth2PermissionGrants",
-            "memberOf",
-        }
-    ),
 )

@@ -8,7 +8,6 @@ answers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +132,3 @@ def unverified_host(uri: str) -> GraphError:
         "organization. See https://aka.ms/identifier-uri-addition-error for more information "
         "on this error.",
     )
-
-
-def unreachable(value: object) -> NoReturn:
-    """Mark a branch that no input may reach; reaching it is a defect of the emulator."""
-    raise AssertionError(f"unexpected value: {value!r}")

@@ -12,7 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -94,7 +94,6 @@ class Resource:
     name: str
     odata_type: str
     members: Mapping[str, Property]
-    navigations: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def title(self) -> str:

@@ -26,6 +26,9 @@ MANAGED_BY: Final = "fhir-app-operator"
 REGISTRATION_LABEL: Final = f"{GROUP}/registration"
 """On a Secret: the UID of the registration it belongs to."""
 
+RECONCILE_REQUESTED_ANNOTATION: Final = f"{GROUP}/reconcile-requested-at"
+"""On a registration, by a person: compare with Entra now. Any new value acts once."""
+
 KEY_ID_ANNOTATION: Final = f"{GROUP}/key-id"
 NONCE_ANNOTATION: Final = f"{GROUP}/nonce"
 EXPIRES_AT_ANNOTATION: Final = f"{GROUP}/expires-at"

@@ -80,7 +80,7 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
             await _delete(work, connection)
         case Purge():
             await _purge(work, connection, action)
-    work.applied.append(f"{type(action).__name__}({action.reason})")
+    work.applied.append(action)
 
 
 def recorded(work: Pass) -> dict[str, str | None]:
@@ -137,7 +137,7 @@ async def _delete(work: Pass, connection: Connection) -> None:
 
 
 async def _purge(work: Pass, connection: Connection, action: Purge) -> None:
-    just_deleted = any(entry.startswith(DeleteApplication.__name__) for entry in work.applied)
+    just_deleted = any(isinstance(taken, DeleteApplication) for taken in work.applied)
     await connection.deleted_items.purge(action.object_id, young=just_deleted)
     if action.what == "application":
         work.observed = replace(work.observed, deleted_application_id=None)

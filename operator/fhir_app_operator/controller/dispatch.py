@@ -77,6 +77,7 @@ class Dispatcher:
                 queue.add(dependent)
             return
         self._note_expiry(key, outcome)
+        self._metrics.repaired(outcome.repaired)
         if outcome.changed or outcome.result == "gone":
             for client in self._index.clients_of(key):
                 queue.add(client)

@@ -122,8 +122,9 @@ class Triggers:
 
 
 def _intent(meta: Any) -> tuple[Any, ...]:
-    """What makes an event of our kinds worth a pass: identity, generation, deletion."""
-    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"))
+    """What makes an event of our kinds worth a pass: identity, generation, deletion, a request."""
+    requested = (meta.get("annotations") or {}).get(names.RECONCILE_REQUESTED_ANNOTATION)
+    return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), requested)
 
 
 def build_registry(

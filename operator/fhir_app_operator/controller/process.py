@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
 from fhir_app_operator.kube.api_server import ApiServer
+from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
@@ -122,6 +124,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
             secrets=secret_gateway,
             namespaces=namespaces,
             connections=connections,
+            events=Events(api, _now, socket.gethostname()),
             cluster_id=cluster_id,
             clock=_now,
             sleep=asyncio.sleep,

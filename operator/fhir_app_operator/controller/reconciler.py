@@ -23,7 +23,7 @@ from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Waiting
 from fhir_app_operator.kube.registrations import parse_registration
-from fhir_app_operator.planning import conditions
+from fhir_app_operator.planning import conditions, notices
 from fhir_app_operator.planning.desired import desired
 from fhir_app_operator.planning.model import Action, CreateApplication, Desired
 from fhir_app_operator.planning.plan import next_due, plan, refuse_foreign_secret
@@ -42,6 +42,7 @@ class Outcome:
         retry_after: for `waiting`: how long the other side wants to be left alone.
         throttled: for `waiting`: not even an event may try before `retry_after`.
         changed: whether status changed, so that dependents should look.
+        repaired: what had drifted and was put right, by property or object.
         registration: the object as it was at the end.
     """
 
@@ -50,6 +51,7 @@ class Outcome:
     retry_after: float | None = None
     throttled: bool = False
     changed: bool = False
+    repaired: tuple[str, ...] = ()
     registration: FhirAppRegistration | None = None
 
 
@@ -69,7 +71,11 @@ class Reconciler:
         registration = await self._world.registrations.registration(key.namespace, key.name)
         if registration is None:
             return Outcome(result="gone")
-        work = Pass(registration=registration, identity=self._world.identity(registration))
+        work = Pass(
+            registration=registration,
+            identity=self._world.identity(registration),
+            conditions_before=registration.status.conditions,
+        )
         if registration.metadata.deletion_timestamp is not None:
             return await self._finalize(work)
         if registration.spec.suspend:
@@ -162,7 +168,7 @@ class Reconciler:
         now = self._world.clock()
         due = next_due(wanted, work.observed, now, self._world.policy) if wanted else None
         if work.applied:
-            self._log.info("reconciled", key=work.name, actions=work.applied)
+            self._log.info("reconciled", key=work.name, actions=work.done())
         return await self._record(
             work, record.succeeded(self._world, work), "success", due=due - now if due else None
         )
@@ -180,7 +186,7 @@ class Reconciler:
         level = logging.WARNING if outcome.changed else logging.DEBUG
         self._log.log(
             level, result, key=work.name, reason=error.reason, message=error.message,
-            actions=work.applied,
+            actions=work.done(),
         )  # fmt: skip
         return outcome
 
@@ -192,7 +198,7 @@ class Reconciler:
         except OperatorError as error:
             return await self._failed(work, error)
         if gone:
-            self._log.info("released", key=work.name, actions=work.applied)
+            self._log.info("released", key=work.name, actions=work.done())
         return Outcome(result="gone" if gone else "success", registration=work.registration)
 
     async def _record(
@@ -206,7 +212,21 @@ class Reconciler:
                 await write_status(self._world, work, status)
             except Conflict:
                 return Outcome(result="waiting", retry_after=0.0)
+        repaired = await self._tell(work)
         return Outcome(
             result=result, due=due, retry_after=retry_after, throttled=throttled, changed=changed,
-            registration=work.registration,
+            repaired=repaired, registration=work.registration,
         )  # fmt: skip
+
+    async def _tell(self, work: Pass) -> tuple[str, ...]:
+        """Publish what is worth an event; return what was repaired without being asked."""
+        found = notices.turns(work.conditions_before, work.registration.status.conditions)
+        repaired: tuple[str, ...] = ()
+        ready = conditions.find(work.conditions_before, "Ready")
+        generation = work.registration.metadata.generation
+        if ready and ready.status == "True" and ready.observed_generation == generation:
+            found += notices.of_actions(work.applied)
+            repaired = notices.repairs(work.applied)
+        for notice in found:
+            await self._world.events.publish(work.registration, notice)
+        return repaired

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
     CredentialState,
@@ -16,7 +17,7 @@ from fhir_app_operator.api.v1alpha1 import (
 from fhir_app_operator.controller.apply import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError
-from fhir_app_operator.planning import credentials
+from fhir_app_operator.planning import credentials, notices
 from fhir_app_operator.planning.conditions import Reporter, Verdict
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.plan import credential_usable
@@ -26,7 +27,9 @@ Status = RegistrationStatus
 
 def succeeded(world: World, work: Pass) -> Status:
     """Return the status of a pass that left nothing to do."""
-    verdict = _reporter(world, work).succeeded(_summary(work))
+    wanted, application = work.desired, work.observed.application
+    others = notices.unmanaged(wanted, application) if wanted and application else ""
+    verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others)
     return _status(work, verdict, pending=False)
 
 
@@ -84,6 +87,7 @@ def _status(work: Pass, verdict: Verdict, *, pending: bool) -> Status:
     generation = work.registration.metadata.generation
     updates: dict[str, object] = {
         **recorded(work),
+        "last_handled_reconcile_at": _request(work) or before.last_handled_reconcile_at,
         "conditions": verdict.conditions,
         "observed_generation": generation if verdict.observed else before.observed_generation,
         "credentials": _credentials(work),
@@ -96,6 +100,11 @@ def _status(work: Pass, verdict: Verdict, *, pending: bool) -> Status:
         updates["secret_name"] = work.registration.secret_name
     # Validated anew, so that times compare in the precision in which they are stored.
     return RegistrationStatus.model_validate(before.model_dump() | _plain(updates))
+
+
+def _request(work: Pass) -> str | None:
+    value = work.registration.metadata.annotations.get(names.RECONCILE_REQUESTED_ANNOTATION)
+    return value[:512] if value else None
 
 
 def _plain(updates: dict[str, object]) -> dict[str, object]:

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import Condition, FhirAppRegistration
 from fhir_app_operator.controller.connections import Connection, Connections
+from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import LiveSecret, Secrets
-from fhir_app_operator.planning.model import Desired, Observed, Policy, Registration
+from fhir_app_operator.planning.model import Action, Desired, Observed, Policy, Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class World:
     secrets: Secrets
     namespaces: Namespaces
     connections: Connections
+    events: Events
     cluster_id: str
     clock: Callable[[], datetime]
     """The time, in UTC."""
@@ -51,15 +53,21 @@ class Pass:
 
     registration: FhirAppRegistration
     identity: Registration
+    conditions_before: tuple[Condition, ...] = ()
+    """The conditions at the start: status may be written in between."""
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False
     desired: Desired | None = None
     observed: Observed = field(default_factory=Observed)
-    applied: list[str] = field(default_factory=list)
-    """Reasons of the actions that were taken, for the log."""
+    applied: list[Action] = field(default_factory=list)
+    """The actions that were taken."""
 
     @property
     def name(self) -> str:
         """The name of the registration, for logs."""
         return f"{self.identity.namespace}/{self.identity.name}"
+
+    def done(self) -> list[str]:
+        """The actions that were taken, with their reasons, for the log."""
+        return [f"{type(action).__name__}({action.reason})" for action in self.applied]

@@ -44,11 +44,19 @@ class Reporter:
     generation: int
     now: datetime
 
-    def succeeded(self, message: str) -> Verdict:
-        """Return the conditions of a pass that left nothing to do."""
+    def succeeded(self, message: str, *, unmanaged: str = "") -> Verdict:
+        """Return the conditions of a pass that left nothing to do.
+
+        Args:
+            message: what is in place.
+            unmanaged: in words, what others made on the object and was left alone.
+        """
+        synced = "Entra and the Secret are as declared"
+        if unmanaged:
+            synced = f"{synced}; made by others and left alone: {unmanaged}"
         return self._verdict(
             self._condition("Ready", "True", SUCCEEDED, message),
-            self._condition("Synced", "True", SUCCEEDED, "Entra and the Secret are as declared"),
+            self._condition("Synced", "True", SUCCEEDED, synced),
             observed=True,
         )
 

@@ -6,6 +6,7 @@ stock dashboards work, although this is neither.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -40,6 +41,16 @@ class Metrics:
             "When the credential in the registration's Secret ends, in seconds since the epoch.",
             ("namespace", "name"), registry=self.registry,
         )  # fmt: skip
+
+        self._drift = Counter(
+            "fhirapp_drift_corrected", "Repairs that nobody asked for, by what had drifted.",
+            ("what",), registry=self.registry,
+        )  # fmt: skip
+
+    def repaired(self, what: Iterable[str]) -> None:
+        """Count what was put right without a new spec."""
+        for name in what:
+            self._drift.labels(name).inc()
 
     def passed(self, controller: str, result: str, seconds: float) -> None:
         """Count a pass of `controller` that ended in `result` after `seconds`."""

@@ -63,6 +63,9 @@ class RegistrationStatus(ApiModel):
             },
         ),
     ] = Field(default=(), description="The credentials that the operator made.")
+    last_handled_reconcile_at: str | None = _identifier(
+        "The value of the annotation `fhirapps.dev/reconcile-requested-at` that was acted on last."
+    )
     pending_credential: PendingCredential | None = Field(
         default=None, description="A credential that was asked for and is not in the Secret yet."
     )

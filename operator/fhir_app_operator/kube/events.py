@@ -1,0 +1,112 @@
+"""Events in `events.k8s.io/v1` form, repeats aggregated into a series as client-go does.
+
+An event that cannot be written is dropped: events are for people, not for correctness.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from fhir_app_operator.api import names
+from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.planning.notices import Notice
+
+_REMEMBERED: Final = 4096
+_SERIES_ENDS: Final = timedelta(minutes=6)
+_NOTE_LIMIT: Final = 1024
+
+
+@dataclass(slots=True)
+class _Series:
+    name: str
+    count: int
+    last: datetime
+
+
+class Events:
+    """Writes events about registrations.
+
+    Args:
+        api: the API server.
+        clock: the time, in UTC.
+        instance: the name of the process, such as the Pod's.
+    """
+
+    def __init__(self, api: ApiServer, clock: Callable[[], datetime], instance: str) -> None:
+        self._api = api
+        self._clock = clock
+        self._instance = instance
+        self._series: OrderedDict[tuple[str, ...], _Series] = OrderedDict()
+        self._log = structlog.get_logger("events")
+
+    async def publish(self, registration: FhirAppRegistration, notice: Notice) -> None:
+        """Write `notice` about `registration`, or count it up if it was written lately."""
+        now = self._clock()
+        key = (registration.metadata.uid, notice.type, notice.reason, notice.note)
+        known = self._series.get(key)
+        try:
+            if known is not None and now - known.last < _SERIES_ENDS:
+                await self._repeat(registration, known, now)
+            else:
+                await self._first(registration, notice, key, now)
+        except OperatorError as error:
+            self._series.pop(key, None)
+            self._log.debug("event dropped", reason=error.reason, about=notice.reason)
+
+    async def _first(
+        self, registration: FhirAppRegistration, notice: Notice, key: tuple[str, ...], now: datetime
+    ) -> None:
+        meta = registration.metadata
+        name = f"{meta.name}.{int(now.timestamp() * 1_000_000):x}"
+        document = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": meta.namespace},
+            "eventTime": _micro(now),
+            "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
+            "reportingInstance": self._instance,
+            "action": "Reconcile",
+            "type": notice.type,
+            "reason": notice.reason,
+            "note": notice.note[:_NOTE_LIMIT],
+            "regarding": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.REGISTRATION_KIND,
+                "name": meta.name,
+                "namespace": meta.namespace,
+                "uid": meta.uid,
+                "resourceVersion": meta.resource_version,
+            },
+        }
+        await self._send("POST", meta.namespace, "", document)
+        self._series[key] = _Series(name, 1, now)
+        while len(self._series) > _REMEMBERED:
+            self._series.popitem(last=False)
+
+    async def _repeat(
+        self, registration: FhirAppRegistration, known: _Series, now: datetime
+    ) -> None:
+        known.count += 1
+        known.last = now
+        series = {"count": known.count, "lastObservedTime": _micro(now)}
+        namespace = registration.metadata.namespace
+        await self._send("PATCH", namespace, f"/{known.name}", {"series": series})
+
+    async def _send(self, method: str, namespace: str, name: str, body: dict[str, Any]) -> None:
+        path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events{name}"
+        content_type = MERGE_PATCH if method == "PATCH" else "application/json"
+        await self._api.send(
+            Request(method=method, path=path, what="Event", body=body, content_type=content_type)
+        )
+
+
+def _micro(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

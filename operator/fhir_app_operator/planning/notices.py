@@ -1,0 +1,123 @@
+"""What a pass tells people in events: turns of the conditions, repairs, things of others.
+
+Pure. A pass that changed nothing has nothing to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fhir_app_operator.api.v1alpha1 import Condition
+from fhir_app_operator.planning.conditions import find
+from fhir_app_operator.planning.credentials import ours
+from fhir_app_operator.planning.model import (
+    Action,
+    Application,
+    CreateServicePrincipal,
+    Desired,
+    IssueCredential,
+    RestoreApplication,
+    RestoreServicePrincipal,
+    UpdateApplication,
+    WriteSecret,
+)
+from fhir_app_operator.planning.permissions import permission_id
+from fhir_app_operator.planning.plan import changed_properties
+
+RENEWED = "CredentialRenewed"
+REPAIRED = "DriftRepaired"
+UNMANAGED = "UnmanagedEntries"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One thing worth an event; `reason` is the condition's where a condition turned."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+def turns(before: Iterable[Condition], after: Iterable[Condition]) -> tuple[Notice, ...]:
+    """Return a notice for each of Ready and Synced that turned; Ready speaks for both."""
+    before, after = tuple(before), tuple(after)
+    ready, synced = (_turned(before, after, kind) for kind in ("Ready", "Synced"))
+    if ready is not None:
+        return (_of(ready),)
+    if synced is not None and (synced.status == "False" or find(before, "Synced") is not None):
+        return (_of(synced),)
+    return ()
+
+
+def _turned(
+    before: tuple[Condition, ...], after: tuple[Condition, ...], kind: str
+) -> Condition | None:
+    old, new = find(before, kind), find(after, kind)
+    if new is None or (old and (old.status, old.reason) == (new.status, new.reason)):
+        return None
+    return new
+
+
+def _of(condition: Condition) -> Notice:
+    kind: Literal["Normal", "Warning"] = "Warning" if condition.status == "False" else "Normal"
+    return Notice(type=kind, reason=condition.reason, note=condition.message)
+
+
+def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
+    """Return what was repaired, as the property or object that differed.
+
+    Only meaningful for a pass that found the spec as it was when the registration became Ready:
+    whatever was done then was not asked for by a new spec.
+    """
+    found: list[str] = []
+    for action in applied:
+        match action:
+            case UpdateApplication():
+                found += changed_properties(action.changes)
+            case RestoreApplication():
+                found.append("application")
+            case RestoreServicePrincipal() | CreateServicePrincipal():
+                found.append("service_principal")
+            case WriteSecret():
+                found.append("secret")
+            case IssueCredential() if action.reason != "CredentialDueForRenewal":
+                found.append("credential")
+            case _:
+                pass
+    return tuple(dict.fromkeys(found))
+
+
+def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
+    """Return the notices about renewals and repairs of a registration that was Ready before."""
+    found: list[Notice] = []
+    repaired = repairs(applied)
+    if repaired:
+        note = f"brought back to the declared state: {', '.join(repaired)}"
+        found.append(Notice(type="Normal", reason=REPAIRED, note=note))
+    if any(
+        isinstance(action, IssueCredential) and action.reason == "CredentialDueForRenewal"
+        for action in applied
+    ):
+        note = "a new client secret is in the Secret; the old one stays valid for the overlap"
+        found.append(Notice(type="Normal", reason=RENEWED, note=note))
+    return tuple(found)
+
+
+def unmanaged(desired: Desired, application: Application) -> str:
+    """Return in words what others made on our application; empty if there is nothing."""
+    own = {password.key_id for password in ours(desired, application.passwords)}
+    secrets = sum(password.key_id not in own for password in application.passwords)
+    declared = {entry.value for entry in desired.application.app_roles}
+    declared |= {entry.value for entry in desired.application.scopes}
+    roles = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.app_roles)
+    scopes = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.scopes)
+    counts = ((secrets, "client secret"), (roles, "app role"), (scopes, "scope"))
+    return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
+
+
+def _is_foreign(desired: Desired, entry_id: str, value: str, declared: set[str]) -> bool:
+    who, tenant_id = desired.registration, desired.connection["AZURE_TENANT_ID"]
+    derived = permission_id(tenant_id, who.namespace, who.name, value)
+    return value not in declared and entry_id != derived

@@ -1,0 +1,89 @@
+"""What a pass tells: turns, repairs, renewals, and what others made."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.planning import notices
+from fhir_app_operator.planning.conditions import Reporter
+from fhir_app_operator.planning.model import (
+    Application,
+    ApplicationChanges,
+    AppRole,
+    CreateServicePrincipal,
+    IssueCredential,
+    RestoreApplication,
+    RestoreServicePrincipal,
+    RevokeCredential,
+    UpdateApplication,
+    WriteSecret,
+)
+from tests.planning.worlds import NOW, desired, password
+
+HOUR = timedelta(hours=1)
+
+
+def reporter(previous=()):
+    return Reporter(previous=tuple(previous), generation=1, now=NOW)
+
+
+READY = reporter().succeeded("in place").conditions
+OUTAGE = reporter(READY).failed(Waiting("GraphUnavailable", "down"), usable=True).conditions
+STALLED = reporter(READY).failed(Stalled("PermissionDenied", "consent"), usable=True).conditions
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((), READY, ("Normal", "Succeeded")),
+        (READY, READY, None),
+        (READY, OUTAGE, ("Warning", "GraphUnavailable")),
+        (OUTAGE, OUTAGE, None),
+        (OUTAGE, READY, ("Normal", "Succeeded")),
+        (READY, STALLED, ("Warning", "PermissionDenied")),
+        (STALLED, READY, ("Normal", "Succeeded")),
+    ],
+)
+def test_a_turn_is_told_once_with_the_conditions_reason(before, after, told):
+    found = notices.turns(before, after)
+    assert [(n.type, n.reason) for n in found] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [
+        (UpdateApplication(changes=ApplicationChanges(display_name="x")), "display_name"),
+        (RestoreApplication(object_id="o"), "application"),
+        (RestoreServicePrincipal(object_id="o"), "service_principal"),
+        (CreateServicePrincipal(), "service_principal"),
+        (WriteSecret(reason="SecretDiffers"), "secret"),
+        (IssueCredential(nonce="n", duration=HOUR, reason="SecretDeleted"), "credential"),
+    ],
+)
+def test_a_repair_names_what_differed(action, what):
+    assert notices.repairs((action, action)) == (what,)
+    (notice,) = notices.of_actions((action,))
+    assert (notice.reason, what in notice.note) == ("DriftRepaired", True)
+
+
+def test_a_renewal_is_no_drift():
+    renewal = IssueCredential(nonce="n", duration=HOUR, reason="CredentialDueForRenewal")
+    (notice,) = notices.of_actions((renewal,))
+    assert notice.reason == "CredentialRenewed"
+    assert notices.of_actions((RevokeCredential(key_id="k", reason="OverlapEnded"),)) == ()
+
+
+def test_what_others_made_is_counted_in_words():
+    wanted = desired("Resource")
+    role = AppRole(
+        id="theirs", value="theirs", display_name="x", description="x",
+        allowed_member_types=frozenset({"User"}),
+    )  # fmt: skip
+    theirs = password("k", name="by hand")
+    app = Application(object_id="o", app_id="a", passwords=(theirs, replace(theirs, key_id="l")))
+    app = replace(app, app_roles=(*wanted.application.app_roles, role),
+                  scopes=wanted.application.scopes)  # fmt: skip
+    assert notices.unmanaged(wanted, app) == "2 client secrets, 1 app role"
+    assert notices.unmanaged(wanted, replace(app, passwords=(), app_roles=())) == ""
