@@ -219,6 +219,7 @@ async def open_lab(control_plane, running):
         connections=_connections(clock, gateway, sleep),
         events=Events(api, clock.now, "lab"),
         cluster_id="lab",
+        snapshot_age=timedelta(0),
         clock=clock.now,
         sleep=sleep,
         nonce=lambda: secrets.token_hex(8),

@@ -22,6 +22,7 @@ from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import OperatorCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient
 from fhir_app_operator.graph.deleted_items import DeletedItems
+from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.transport import Outbound
@@ -40,9 +41,12 @@ class Connection:
     applications: Applications
     service_principals: ServicePrincipals
     deleted_items: DeletedItems
+    inventory: Inventory
     openid: OpenIdConfigurations
     permissions: dict[str, PermissionIds] = field(default_factory=dict)
     """Permission ids of APIs by client id, as last seen: a hint that saves a read."""
+    verified: dict[str, datetime] = field(default_factory=dict)
+    """When each registration (by UID) was last compared with a live read."""
 
     async def graph_permissions(self) -> PermissionIds:
         """Return the ids of Microsoft Graph's delegated permissions, resolved by value.
@@ -151,12 +155,14 @@ class Connections:
         graph = GraphClient(
             where.graph_url, pools.graph, tokens, sleep=self._sleep, observe=self._observe
         )
+        service_principals = ServicePrincipals(graph)
         connection = Connection(
             directory=where,
             sign_in=sign_in,
             tokens=tokens,
             applications=Applications(graph),
-            service_principals=ServicePrincipals(graph),
+            service_principals=service_principals,
+            inventory=Inventory(graph, service_principals, tenant.spec.client_id, self._clock),
             deleted_items=DeletedItems(graph),
             openid=OpenIdConfigurations(where, pools.login),
         )

@@ -132,6 +132,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
             policy=Policy(
                 sweep_after=settings.sweep_after, replication_window=settings.replication_window
             ),
+            snapshot_age=settings.resync_interval / 4,
             probe_timeout=settings.probe_timeout,
         )
     finally:

@@ -13,7 +13,11 @@ from typing import Final
 
 import structlog
 
-from fhir_app_operator.api.names import FINALIZER, IN_USE_FINALIZER
+from fhir_app_operator.api.names import (
+    FINALIZER,
+    IN_USE_FINALIZER,
+    RECONCILE_REQUESTED_ANNOTATION,
+)
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe, record
 from fhir_app_operator.controller.apply import apply, write_status
@@ -22,6 +26,7 @@ from fhir_app_operator.controller.finalize import finalize
 from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Waiting
+from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import conditions, notices
 from fhir_app_operator.planning.desired import desired
@@ -55,6 +60,18 @@ class Outcome:
     registration: FhirAppRegistration | None = None
 
 
+def is_settled(registration: FhirAppRegistration) -> bool:
+    """Whether nobody waits for `registration`: Ready and in sync for its spec, nothing asked."""
+    found = [conditions.find(registration.status.conditions, kind) for kind in ("Ready", "Synced")]
+    requested = registration.metadata.annotations.get(RECONCILE_REQUESTED_ANNOTATION)
+    return requested == registration.status.last_handled_reconcile_at and all(
+        c is not None
+        and c.status == "True"
+        and c.observed_generation == registration.metadata.generation
+        for c in found
+    )
+
+
 class Reconciler:
     """Keeps one registration's application and Secret in the declared state."""
 
@@ -80,6 +97,7 @@ class Reconciler:
             return await self._finalize(work)
         if registration.spec.suspend:
             return await self._record(work, record.suspended(self._world, work), "success")
+        BACKGROUND.set(is_settled(registration))
         try:
             await self._converge(work)
         except Conflict as conflict:
@@ -93,6 +111,8 @@ class Reconciler:
         """Observe, then plan and apply until there is nothing left to do."""
         connection = await self._prepare(work)
         work.desired = await self._desired(work, connection)
+        if await self._is_still_right(work, connection, work.desired):
+            return
         await observe.observe_entra(self._world, work, connection)
         for _ in range(MAX_ROUNDS):
             actions = self._plan(work, work.desired)
@@ -103,6 +123,16 @@ class Reconciler:
             for action in actions:
                 await apply(self._world, work, connection, action)
         raise Waiting("Progressing", f"not done after {MAX_ROUNDS} steps; going on")
+
+    async def _is_still_right(self, work: Pass, connection: Connection, wanted: Desired) -> bool:
+        """Whether the lists of what we own show that a settled registration needs nothing."""
+        settled = is_settled(work.registration)
+        if not settled or not await observe.is_as_listed(self._world, work, connection):
+            return False
+        try:
+            return not self._plan(work, wanted)
+        except OperatorError:
+            return False
 
     def _plan(self, work: Pass, wanted: Desired) -> tuple[Action, ...]:
         return plan(wanted, work.observed, self._world.clock(), self._world.policy)

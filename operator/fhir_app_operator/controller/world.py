@@ -34,6 +34,8 @@ class World:
     nonce: Callable[[], str]
     """A new random mark for a credential; letters and digits."""
     policy: Policy = field(default_factory=Policy)
+    snapshot_age: timedelta = timedelta(minutes=15)
+    """How old a list of what we own may be to confirm that nothing differs."""
     probe_timeout: timedelta = timedelta(seconds=120)
     """How long a fresh credential is tried before the pass gives up on it."""
 

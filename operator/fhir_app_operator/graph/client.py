@@ -27,6 +27,7 @@ from fhir_app_operator.graph.errors import (
     is_young_object_answer,
     parse_problem,
 )
+from fhir_app_operator.graph.governor import BACKGROUND, Governor
 
 MAX_BODY: Final = 10 * 1024 * 1024
 MAX_PAGES: Final = 1000
@@ -84,6 +85,7 @@ class GraphClient:
         graph_url: origin, without `/v1.0`.
         http: the connection pool; closed by its owner.
         tokens: access tokens for it.
+        governor: keeps all calls together below the quotas.
         sleep: how to pause between tries; tests pass a virtual one.
         observe: called with (method, status or None) after each answer, for metrics.
     """
@@ -94,12 +96,14 @@ class GraphClient:
         http: httpx.AsyncClient,
         tokens: Tokens,
         *,
+        governor: Governor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Callable[[str, int | None], None] = lambda _method, _status: None,
     ) -> None:
         self._base = f"{graph_url}/v1.0"
         self._http = http
         self._tokens = tokens
+        self._governor = governor or Governor()
         self._sleep = sleep
         self._observe = observe
 
@@ -157,6 +161,7 @@ class GraphClient:
                 error: OperatorError = consequence(outcome, young=call.young)
             else:
                 pause = self._backoff(attempt) if call.repeatable else None
+                pause = None if outcome.reason == "GraphThrottled" else pause
                 error = outcome
             if pause is None or attempt == _ATTEMPTS:
                 raise error
@@ -167,6 +172,7 @@ class GraphClient:
         """Return how long to wait before the next try; None: do not try again here."""
         if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
             pause = problem.retry_after
+            self._governor.hold(pause or _BASE_DELAY)
             return pause if pause is not None and pause <= _LONGEST_PAUSE else None
         if is_transient(problem) and call.repeatable:
             return self._backoff(attempt)
@@ -200,6 +206,10 @@ class GraphClient:
             ) from None
 
     async def _once(self, call: Call, token: SecretStr) -> Answer | Problem | Waiting:
+        held = self._governor.held_for
+        if held > _LONGEST_PAUSE:
+            return Waiting("GraphThrottled", "Microsoft Graph asked for a pause", held)
+        await self._governor.admit(write=call.method != "GET")
         status: int | None = None
         try:
             async with self._http.stream(
@@ -211,7 +221,7 @@ class GraphClient:
                 headers = {key.lower(): value for key, value in response.headers.items()}
         except (httpx.HTTPError, _TooLarge) as error:
             return Waiting(
-                "GraphUnavailable", f"{call.operation} got no answer ({type(error).__name__})"
+                "GraphUnavailable", f"Microsoft Graph gave no answer ({type(error).__name__})"
             )
         finally:
             self._observe(call.method, status)
@@ -224,6 +234,7 @@ class GraphClient:
             "Authorization": f"Bearer {token.get_secret_value()}",
             "client-request-id": str(uuid.uuid4()),
             "return-client-request-id": "true",
+            "x-ms-throttle-priority": "Low" if BACKGROUND.get() else "Normal",
             **(call.headers or {}),
         }
 

@@ -121,7 +121,7 @@ def consequence(problem: Problem, *, young: bool) -> OperatorError:
     if is_transient(problem):
         return Waiting(
             "GraphUnavailable",
-            f"Microsoft Graph failed on {problem.operation}: {problem.cited()}",
+            f"Microsoft Graph fails: {problem.cited()}",
             retry_after=problem.retry_after,
         )
     if "CannotDeleteOrUpdateEnabledEntitlement" in {problem.code, *problem.details}:

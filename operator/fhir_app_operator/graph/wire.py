@@ -171,6 +171,7 @@ class ServicePrincipalDocument(Document):
     """A `servicePrincipal` with what the operator reads of it."""
 
     id: str
+    app_id: Text = ""
     app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
     oauth2_permission_scopes: Annotated[list[_Scope], BeforeValidator(_list)] = Field(
         default=[], alias="oauth2PermissionScopes"

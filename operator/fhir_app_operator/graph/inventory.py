@@ -1,0 +1,92 @@
+"""What the operator owns in a directory, read by paged lists: the fleet's state in a few calls.
+
+Source: Microsoft Graph, "List ownedObjects". A snapshot may confirm that nothing differs; whatever
+seems to differ, or is not in it, is read live before anything is done about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from fhir_app_operator.graph.client import GraphClient
+from fhir_app_operator.graph.service_principals import ServicePrincipals
+from fhir_app_operator.graph.wire import (
+    SELECT,
+    ApplicationDocument,
+    ServicePrincipalDocument,
+    parse,
+)
+from fhir_app_operator.planning.model import Application
+
+_PAGE: Final = "999"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that we own, as it was at `taken_at`."""
+
+    taken_at: datetime
+    applications: dict[str, Application] = field(default_factory=dict)
+    """By object id."""
+    service_principals: dict[str, str] = field(default_factory=dict)
+    """Object ids by client id."""
+
+
+class Inventory:
+    """The snapshot of one directory, taken anew when it is too old.
+
+    Args:
+        graph: the directory.
+        service_principals: to find the operator's own.
+        client_id: the operator's application.
+        clock: the time, in UTC.
+    """
+
+    def __init__(
+        self,
+        graph: GraphClient,
+        service_principals: ServicePrincipals,
+        client_id: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._graph = graph
+        self._service_principals = service_principals
+        self._client_id = client_id
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._own_id: str | None = None
+        self._snapshot: Snapshot | None = None
+
+    async def snapshot(self, max_age: timedelta) -> Snapshot | None:
+        """Return a snapshot no older than `max_age`; None if the directory does not show us.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        async with self._lock:
+            known = self._snapshot
+            if known is None or self._clock() - known.taken_at >= max_age:
+                self._snapshot = await self._take()
+            return self._snapshot
+
+    async def _take(self) -> Snapshot | None:
+        if self._own_id is None:
+            self._own_id = await self._service_principals.id_of(self._client_id)
+        if self._own_id is None:
+            return None
+        taken_at = self._clock()
+        owned = f"/servicePrincipals/{self._own_id}/ownedObjects/microsoft.graph"
+        applications, principals = {}, {}
+        query = {"$select": SELECT, "$top": _PAGE}
+        async for body in self._graph.pages(f"{owned}.application", query):
+            application = parse(ApplicationDocument, body).to_model()
+            applications[application.object_id] = application
+        query = {"$select": "id,appId", "$top": _PAGE}
+        async for body in self._graph.pages(f"{owned}.servicePrincipal", query):
+            principal = parse(ServicePrincipalDocument, body)
+            principals[principal.app_id] = principal.id
+        return Snapshot(taken_at=taken_at, applications=applications, service_principals=principals)
