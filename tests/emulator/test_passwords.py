@@ -39,6 +39,16 @@ async def test_a_password_has_the_wanted_lifetime_and_no_wanted_key_id(cloud: Cl
     assert answer.json()["keyId"] != wish["keyId"]
 
 
+@pytest.mark.parametrize("given", ["YWJj", "YW Jj", "YWJj\n"])
+async def test_a_custom_key_identifier_is_kept_as_base64(cloud: Cloud, given: str) -> None:
+    app = await make(cloud)
+    body = {"passwordCredential": {"customKeyIdentifier": given}}
+
+    answer = await cloud.operator.post(f"/v1.0/applications/{app['id']}/addPassword", json=body)
+
+    assert answer.json()["customKeyIdentifier"] == "YWJj"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -47,6 +57,9 @@ async def test_a_password_has_the_wanted_lifetime_and_no_wanted_key_id(cloud: Cl
         {"passwordCredential": {"endDateTime": "tomorrow"}},
         {"passwordCredential": {"endDateTime": "2026-13-01T00:00:00Z"}},
         {"passwordCredential": {"endDateTime": "0001-01-01T00:00:00+10:00"}},
+        {"passwordCredential": {"customKeyIdentifier": "ä"}},
+        {"passwordCredential": {"customKeyIdentifier": "a"}},
+        {"passwordCredential": {"customKeyIdentifier": 1}},
         {"passwordCredential": {"colour": "red"}},
         {"passwordCredential": "x"},
         {"displayName": "x"},

@@ -129,9 +129,11 @@ async def test_assignments_vanish_with_the_client_and_come_back_with_it(cloud: C
     restored = (await cloud.operator.get(path)).json()["value"]
     await cloud.operator.delete(f"/v1.0/servicePrincipals/{client.principal_id}")
     await cloud.operator.delete(f"/v1.0/directory/deletedItems/{client.principal_id}")
+    purged = (await cloud.anybody.get("/_emulator/objects")).json()["assignments"]
 
     assert (without, len(restored)) == ([], 1)
     assert (await cloud.operator.get(path)).json()["value"] == []
+    assert client.principal_id not in {item["principalId"] for item in purged}
 
 
 # ---- grants

@@ -1,5 +1,7 @@
+import gc
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 
 import httpx
@@ -111,3 +113,19 @@ def test_a_taken_port_is_an_error(running: Running) -> None:
 
     with pytest.raises(OSError, match="in use"), serve(Emulator(), port=port):
         pass
+
+
+def test_stopping_leaves_no_connection_behind() -> None:
+    with socket.socket() as raw:
+        with serve(Emulator()) as running:
+            context = ssl.create_default_context(cadata=running.ca_pem.decode())
+            raw.connect(("127.0.0.1", int(running.origin.rpartition(":")[2])))
+            idle = context.wrap_socket(raw, server_hostname="localhost")
+            idle.sendall(b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert idle.recv(12) == b"HTTP/1.1 404"
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            gc.collect()
+        idle.close()
+
+    assert [str(warning.message) for warning in told] == []

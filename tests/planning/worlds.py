@@ -9,25 +9,15 @@ from datetime import UTC, datetime, timedelta
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.planning import desired as desired_module
 from fhir_app_operator.planning.clouds import Directory
-from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server, resolved
+from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
+from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
-    Application,
     CreateApplication,
-    CreateServicePrincipal,
-    DeleteApplication,
-    Intent,
-    IssueCredential,
     Observed,
     PasswordCredential,
     Policy,
     RecordIntent,
     Registration,
-    RestoreApplication,
-    RestoreServicePrincipal,
-    RevokeCredential,
-    SecretState,
-    UpdateApplication,
-    WriteSecret,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -112,62 +102,11 @@ class Directories:
 
     def apply(self, action):
         self.log.append(action)
-        seen = self.observed
-        app = seen.application
+        self.observed = fold(self.wanted, self.observed, action, self.now)
         match action:
             case CreateApplication():
-                blank = Application(object_id="object-1", app_id="app-1", created_at=self.now)
-                seen = replace(seen, application=blank.with_changes(action.changes))
-            case RestoreApplication():
-                raise AssertionError("give the restored application to the test")
-            case UpdateApplication():
-                seen = replace(seen, application=app.with_changes(action.changes))
-            case CreateServicePrincipal():
-                seen = replace(seen, service_principal_id="sp-1")
-            case RestoreServicePrincipal():
-                seen = replace(seen, service_principal_id=action.object_id)
+                app = replace(self.observed.application, object_id="object-1", app_id="app-1")
+                self.observed = replace(self.observed, application=app)
             case RecordIntent():
-                nonce = f"n{len(self.log)}"
-                seen = replace(seen, intent=Intent(nonce=nonce, requested_at=self.now, fresh=True))
-            case IssueCredential():
-                issued = password(f"key-{action.nonce}", action.nonce, self.now, action.duration)
-                app = replace(app, passwords=(*app.passwords, issued))
-                seen = replace(
-                    seen,
-                    application=app,
-                    intent=replace(seen.intent, fresh=False),
-                    secret=self.secret(app, issued, action.nonce),
-                )
-            case WriteSecret():
-                seen = replace(seen, secret=self.rewritten(app))
-            case RevokeCredential():
-                left = tuple(p for p in app.passwords if p.key_id != action.key_id)
-                seen = replace(seen, application=replace(app, passwords=left))
-            case DeleteApplication():
-                seen = replace(seen, application=None)
-        self.observed = seen
-
-    def secret(self, app, issued, nonce):
-        return SecretState(
-            ours=True,
-            owner_reference=self.wanted.secret_owned,
-            data=resolved(self.wanted.connection, app.app_id),
-            holds_credential=True,
-            credential_intact=True,
-            key_id=issued.key_id,
-            nonce=nonce,
-            expires_at=issued.end,
-            written_at=self.now,
-        )
-
-    def rewritten(self, app):
-        before = self.observed.secret or SecretState(ours=True)
-        keep = self.wanted.credential is not None
-        return replace(
-            before,
-            current=True,
-            owner_reference=self.wanted.secret_owned,
-            data=resolved(self.wanted.connection, app.app_id),
-            holds_credential=before.holds_credential and keep,
-            credential_intact=before.credential_intact and keep,
-        )
+                intent = replace(self.observed.intent, nonce=f"n{len(self.log)}")
+                self.observed = replace(self.observed, intent=intent)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from fhir_app_operator.api.names import FINALIZER
 from fhir_app_operator.api.v1alpha1 import DeletionPolicy
-from fhir_app_operator.controller import observe
+from fhir_app_operator.controller import observe, references
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
@@ -41,7 +41,7 @@ async def finalize(world: World, work: Pass) -> bool:
 
 
 async def _delete(world: World, work: Pass) -> None:
-    tenant = await observe.tenant_of(world, work.registration)
+    tenant = await references.tenant_of(world, work.registration)
     connection = await world.connections.get(tenant)
     work.connection = connection
     await observe.observe_entra(world, work, connection)

@@ -7,58 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import (
-    AppType,
-    EntraTenant,
-    FhirAppRegistration,
     RegistrationStatus,
 )
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import conditions, desired
+from fhir_app_operator.planning import conditions
 from fhir_app_operator.planning.model import Application, Intent, Observed, Policy
 
 _VERIFY_EVERY = timedelta(days=1)
-
-
-async def tenant_of(world: World, registration: FhirAppRegistration) -> EntraTenant:
-    """Return the tenant that `registration` refers to.
-
-    Raises:
-        Waiting: `TenantNotFound`.
-        Stalled: `TenantChanged`, the name now means another directory.
-    """
-    name = registration.spec.tenant_ref.name
-    tenant = await world.registrations.tenant(name)
-    if tenant is None:
-        raise Waiting("TenantNotFound", f"`tenantRef`: EntraTenant '{name}' does not exist")
-    before = registration.status.tenant_id
-    if before is not None and before != tenant.spec.tenant_id:
-        raise Stalled(
-            "TenantChanged",
-            f"EntraTenant '{name}' now means directory {tenant.spec.tenant_id}, the application "
-            f"is in {before}; restore the tenant, or delete this registration with "
-            "`deletionPolicy: Orphan` and create it again",
-        )
-    return tenant
-
-
-async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) -> None:
-    """Raise unless `namespace` may have registrations in `tenant` and is not going away.
-
-    Raises:
-        Stalled: `NamespaceNotAllowed`.
-        Waiting: `NamespaceTerminating`, `TenantNotReady` (it is being deleted).
-    """
-    found = await world.namespaces.get(namespace)
-    if not tenant.spec.allows(dict(found.labels)):
-        raise Stalled(
-            "NamespaceNotAllowed",
-            f"EntraTenant '{tenant.metadata.name}' does not allow namespace '{namespace}'; an "
-            "administrator must extend its `allowedNamespaces` or label the namespace",
-        )
-    if found.terminating:
-        raise Waiting("NamespaceTerminating", f"namespace '{namespace}' is being deleted")
 
 
 async def read_secret(world: World, work: Pass) -> None:
@@ -67,73 +23,6 @@ async def read_secret(world: World, work: Pass) -> None:
     work.secret = await world.secrets.read(work.identity, name)
     work.secret_read = True
     work.observed = replace(work.observed, secret=work.secret.state if work.secret else None)
-
-
-async def server_of(
-    world: World, connection: Connection, registration: FhirAppRegistration
-) -> desired.Server:
-    """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
-
-    Raises:
-        Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
-        Invalid: the reference names something else than a server of the same tenant.
-    """
-    if registration.spec.type is AppType.RESOURCE:
-        return desired.own_server(registration)
-    reference = registration.spec.fhir_server_ref
-    if reference is None:
-        raise Invalid("`fhirServerRef` must be set: it names the server to sign in to")
-    name = reference.name
-    server = await world.registrations.registration(registration.metadata.namespace, name)
-    if server is None or server.metadata.deletion_timestamp is not None:
-        raise Waiting(
-            "FhirServerNotFound",
-            f"`fhirServerRef`: FhirAppRegistration '{name}' does not exist in this namespace",
-        )
-    app_id = _ready_app_id(server, registration)
-    declared = desired.declared_values(server, connection.directory.tenant_id)
-    ids = await _permission_ids(connection, app_id, registration)
-    return desired.referenced_server(server, app_id, ids, declared)
-
-
-def _ready_app_id(server: FhirAppRegistration, client: FhirAppRegistration) -> str:
-    name = server.metadata.name
-    if server.spec.type is not AppType.RESOURCE:
-        raise Invalid(
-            f"`fhirServerRef`: FhirAppRegistration '{name}' is of type {server.spec.type}, "
-            "it must be of type Resource"
-        )
-    if server.spec.tenant_ref != client.spec.tenant_ref:
-        raise Invalid(
-            f"`fhirServerRef`: FhirAppRegistration '{name}' is in EntraTenant "
-            f"'{server.spec.tenant_ref.name}', it must be in the same one as its client"
-        )
-    ready = conditions.find(server.status.conditions, "Ready")
-    current = ready is not None and ready.observed_generation == server.metadata.generation
-    if ready is None or ready.status != "True" or not current or server.status.app_id is None:
-        why = f" ({ready.reason}: {ready.message})" if ready and ready.status == "False" else ""
-        raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
-    return server.status.app_id
-
-
-async def _permission_ids(
-    connection: Connection, app_id: str, client: FhirAppRegistration
-) -> desired.PermissionIds:
-    known = connection.permissions.get(app_id)
-    asked = set(client.spec.app_roles or ()) | set(client.spec.scopes or ())
-    if known is None or not asked <= known.app_roles.keys() | known.scopes.keys():
-        application = await connection.applications.by_app_id(app_id)
-        known = permission_ids(application) if application else desired.PermissionIds()
-        connection.permissions[app_id] = known
-    return known
-
-
-def permission_ids(application: Application) -> desired.PermissionIds:
-    """Return the ids of the enabled permissions that `application` exposes, by value."""
-    return desired.PermissionIds(
-        scopes={scope.value: scope.id for scope in application.scopes if scope.is_enabled},
-        app_roles={role.value: role.id for role in application.app_roles if role.is_enabled},
-    )
 
 
 async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool:

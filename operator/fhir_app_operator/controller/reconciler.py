@@ -19,7 +19,7 @@ from fhir_app_operator.api.names import (
     RECONCILE_REQUESTED_ANNOTATION,
 )
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import observe, record
+from fhir_app_operator.controller import observe, record, references
 from fhir_app_operator.controller.apply import apply, write_status
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.finalize import finalize
@@ -29,9 +29,8 @@ from fhir_app_operator.errors import Conflict, OperatorError, Waiting
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import conditions, notices
-from fhir_app_operator.planning.desired import desired
 from fhir_app_operator.planning.model import Action, CreateApplication, Desired
-from fhir_app_operator.planning.plan import next_due, plan, refuse_foreign_secret
+from fhir_app_operator.planning.plan import next_due, plan
 
 MAX_ROUNDS: Final = 25
 """Steps of one pass; more means that planning and applying disagree."""
@@ -109,8 +108,10 @@ class Reconciler:
 
     async def _converge(self, work: Pass) -> None:
         """Observe, then plan and apply until there is nothing left to do."""
-        connection = await self._prepare(work)
-        work.desired = await self._desired(work, connection)
+        tenant = await references.preconditions(self._world, work)
+        await self._take_hold(work, tenant)
+        connection = work.connection = await self._world.connections.get(tenant)
+        work.desired = await references.desired_state(self._world, work, connection)
         if await self._is_still_right(work, connection, work.desired):
             return
         await observe.observe_entra(self._world, work, connection)
@@ -137,21 +138,6 @@ class Reconciler:
     def _plan(self, work: Pass, wanted: Desired) -> tuple[Action, ...]:
         return plan(wanted, work.observed, self._world.clock(), self._world.policy)
 
-    async def _prepare(self, work: Pass) -> Connection:
-        """Check everything that must hold before the first Graph call, and take hold."""
-        world, registration = self._world, work.registration
-        tenant = await observe.tenant_of(world, registration)
-        await observe.refuse_namespace(world, tenant, registration.metadata.namespace)
-        if tenant.metadata.deletion_timestamp and registration.status.app_id is None:
-            raise Waiting(
-                "TenantNotReady", f"EntraTenant '{tenant.metadata.name}' is being deleted"
-            )
-        await observe.read_secret(world, work)
-        refuse_foreign_secret(registration.secret_name, work.observed)
-        await self._take_hold(work, tenant)
-        work.connection = await world.connections.get(tenant)
-        return work.connection
-
     async def _take_hold(self, work: Pass, tenant: EntraTenant) -> None:
         """Put our finalizers on tenant and registration: no Graph write may come before."""
         if IN_USE_FINALIZER not in tenant.metadata.finalizers and not (
@@ -164,14 +150,6 @@ class Reconciler:
             finalizers = (*registration.metadata.finalizers, FINALIZER)
             body = await self._world.registrations.set_finalizers(registration, finalizers)
             work.registration = parse_registration(body)
-
-    async def _desired(self, work: Pass, connection: Connection) -> Desired:
-        registration = work.registration
-        server = await observe.server_of(self._world, connection, registration)
-        issuer = await connection.openid.issuer(server.token_version)
-        user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
-        graph = await connection.graph_permissions() if user_flow else server.permissions
-        return desired(registration, work.identity, connection.directory, server, issuer, graph)
 
     async def _announce(self, work: Pass, actions: tuple[Action, ...]) -> None:
         """Say that a new spec is worked on.
@@ -191,7 +169,7 @@ class Reconciler:
         """Keep a server's permission ids for its clients' passes."""
         application = work.observed.application
         if application and work.registration.spec.type is AppType.RESOURCE:
-            connection.permissions[application.app_id] = observe.permission_ids(application)
+            connection.permissions[application.app_id] = references.permission_ids(application)
 
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired

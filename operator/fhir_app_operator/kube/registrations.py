@@ -71,6 +71,21 @@ class Registrations:
             if not more:
                 return found
 
+    async def dry_run(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return what applying `manifest` would give, with defaults; nothing is stored.
+
+        Raises:
+            Stalled: the API server refuses it; the message has the fields at fault.
+        """
+        meta = manifest.get("metadata") or {}
+        namespace, name = meta.get("namespace") or "default", meta.get("name") or ""
+        query = (("dryRun", "All"), ("fieldManager", "plan"), ("force", "true"))
+        return await self._api.send(
+            Request(method="PATCH", path=registration_path(namespace, name), query=query,
+                    what=f"FhirAppRegistration '{namespace}/{name}'", body=manifest,
+                    content_type=APPLY_PATCH)
+        )  # fmt: skip
+
     async def set_finalizers(
         self, thing: FhirAppRegistration | EntraTenant, finalizers: Iterable[str]
     ) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""A pass that stops before it writes: what `fhir-app-operator plan` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from fhir_app_operator.api import names
+from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.controller import observe, references
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import OperatorError, Stalled
+from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning.forecast import forecast
+from fhir_app_operator.planning.model import Action, ApplicationChanges
+from fhir_app_operator.planning.plan import changed_properties, deletion_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a pass would do for one registration, or what would stop it."""
+
+    name: str
+    actions: tuple[Action, ...] = ()
+    error: OperatorError | None = None
+
+
+async def preview(world: World, namespace: str, name: str) -> Preview:
+    """Return what a pass for the registration `namespace`/`name` would do; writes nothing.
+
+    Raises:
+        Stalled: `NotFound`, there is no such registration.
+    """
+    found = await world.registrations.registration(namespace, name)
+    if found is None:
+        raise Stalled("NotFound", f"FhirAppRegistration '{namespace}/{name}' does not exist")
+    return await _preview(world, found)
+
+
+async def preview_manifest(world: World, manifest: dict[str, Any]) -> Preview:
+    """Return what applying `manifest` would come to; writes nothing.
+
+    The API server fills in defaults and checks the rules in a dry run of the apply.
+
+    Raises:
+        Stalled: the API server refuses the manifest.
+        Invalid: it is no FhirAppRegistration of this version.
+    """
+    body = await world.registrations.dry_run(manifest)
+    return await _preview(world, parse_registration(body))
+
+
+async def _preview(world: World, registration: FhirAppRegistration) -> Preview:
+    work = Pass(registration=registration, identity=world.identity(registration))
+    try:
+        actions = await _actions(world, work)
+    except OperatorError as error:
+        return Preview(name=work.name, error=error)
+    return Preview(name=work.name, actions=actions)
+
+
+async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
+    registration = work.registration
+    if registration.metadata.deletion_timestamp is not None:
+        tenant = await references.tenant_of(world, registration)
+        connection = await world.connections.get(tenant)
+        await observe.observe_entra(world, work, connection)
+        purge = registration.spec.deletion_policy == "Purge"
+        return deletion_plan(work.identity, work.observed, purge=purge)
+    tenant = await references.preconditions(world, work)
+    connection = await world.connections.get(tenant)
+    wanted = await references.desired_state(world, work, connection)
+    await observe.observe_entra(world, work, connection)
+    return forecast(wanted, work.observed, world.clock(), world.policy)
+
+
+def details(action: Action) -> str:
+    """Return what `action` is about, for a table: properties, ids, lifetimes."""
+    shown = []
+    for field in fields(action):
+        value = getattr(action, field.name)
+        if isinstance(value, ApplicationChanges):
+            shown.append(", ".join(changed_properties(value)))
+        elif field.name not in ("reason", "nonce"):
+            shown.append(f"{field.name} {value}")
+    return "; ".join(shown)
+
+
+def is_registration(manifest: Any) -> bool:
+    """Whether a YAML document is a FhirAppRegistration of this version."""
+    return (
+        isinstance(manifest, dict)
+        and manifest.get("apiVersion") == names.API_VERSION
+        and manifest.get("kind") == names.REGISTRATION_KIND
+    )

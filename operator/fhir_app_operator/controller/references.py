@@ -1,0 +1,153 @@
+"""What a manifest refers to: its tenant, its FHIR server, and the state that follows from them.
+
+Reads only. Entra objects of the registration itself are read in `observe`.
+"""
+
+from __future__ import annotations
+
+from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
+from fhir_app_operator.controller import observe
+from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
+from fhir_app_operator.planning import conditions, desired
+from fhir_app_operator.planning.model import Application, Desired
+from fhir_app_operator.planning.plan import refuse_foreign_secret
+
+
+async def preconditions(world: World, work: Pass) -> EntraTenant:
+    """Return the tenant, if everything holds that must hold before the first Graph call.
+
+    Raises:
+        Stalled: `NamespaceNotAllowed`, `SecretConflict`, `TenantChanged`.
+        Waiting: `TenantNotFound`, `TenantNotReady`, `NamespaceTerminating`.
+    """
+    registration = work.registration
+    tenant = await tenant_of(world, registration)
+    await refuse_namespace(world, tenant, registration.metadata.namespace)
+    if tenant.metadata.deletion_timestamp and registration.status.app_id is None:
+        raise Waiting("TenantNotReady", f"EntraTenant '{tenant.metadata.name}' is being deleted")
+    await observe.read_secret(world, work)
+    refuse_foreign_secret(registration.secret_name, work.observed)
+    return tenant
+
+
+async def desired_state(world: World, work: Pass, connection: Connection) -> Desired:
+    """Return what the registration should come to, its references resolved.
+
+    Raises:
+        Invalid, Stalled, Waiting: a reference cannot be resolved.
+    """
+    registration = work.registration
+    server = await server_of(world, connection, registration)
+    issuer = await connection.openid.issuer(server.token_version)
+    user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
+    graph = await connection.graph_permissions() if user_flow else server.permissions
+    return desired.desired(registration, work.identity, connection.directory, server, issuer, graph)
+
+
+async def tenant_of(world: World, registration: FhirAppRegistration) -> EntraTenant:
+    """Return the tenant that `registration` refers to.
+
+    Raises:
+        Waiting: `TenantNotFound`.
+        Stalled: `TenantChanged`, the name now means another directory.
+    """
+    name = registration.spec.tenant_ref.name
+    tenant = await world.registrations.tenant(name)
+    if tenant is None:
+        raise Waiting("TenantNotFound", f"`tenantRef`: EntraTenant '{name}' does not exist")
+    before = registration.status.tenant_id
+    if before is not None and before != tenant.spec.tenant_id:
+        raise Stalled(
+            "TenantChanged",
+            f"EntraTenant '{name}' now means directory {tenant.spec.tenant_id}, the application "
+            f"is in {before}; restore the tenant, or delete this registration with "
+            "`deletionPolicy: Orphan` and create it again",
+        )
+    return tenant
+
+
+async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) -> None:
+    """Raise unless `namespace` may have registrations in `tenant` and is not going away.
+
+    Raises:
+        Stalled: `NamespaceNotAllowed`.
+        Waiting: `NamespaceTerminating`, `TenantNotReady` (it is being deleted).
+    """
+    found = await world.namespaces.get(namespace)
+    if not tenant.spec.allows(dict(found.labels)):
+        raise Stalled(
+            "NamespaceNotAllowed",
+            f"EntraTenant '{tenant.metadata.name}' does not allow namespace '{namespace}'; an "
+            "administrator must extend its `allowedNamespaces` or label the namespace",
+        )
+    if found.terminating:
+        raise Waiting("NamespaceTerminating", f"namespace '{namespace}' is being deleted")
+
+
+async def server_of(
+    world: World, connection: Connection, registration: FhirAppRegistration
+) -> desired.Server:
+    """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
+
+    Raises:
+        Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
+        Invalid: the reference names something else than a server of the same tenant.
+    """
+    if registration.spec.type is AppType.RESOURCE:
+        return desired.own_server(registration)
+    reference = registration.spec.fhir_server_ref
+    if reference is None:
+        raise Invalid("`fhirServerRef` must be set: it names the server to sign in to")
+    name = reference.name
+    server = await world.registrations.registration(registration.metadata.namespace, name)
+    if server is None or server.metadata.deletion_timestamp is not None:
+        raise Waiting(
+            "FhirServerNotFound",
+            f"`fhirServerRef`: FhirAppRegistration '{name}' does not exist in this namespace",
+        )
+    app_id = _ready_app_id(server, registration)
+    declared = desired.declared_values(server, connection.directory.tenant_id)
+    ids = await _permission_ids(connection, app_id, registration)
+    return desired.referenced_server(server, app_id, ids, declared)
+
+
+def _ready_app_id(server: FhirAppRegistration, client: FhirAppRegistration) -> str:
+    name = server.metadata.name
+    if server.spec.type is not AppType.RESOURCE:
+        raise Invalid(
+            f"`fhirServerRef`: FhirAppRegistration '{name}' is of type {server.spec.type}, "
+            "it must be of type Resource"
+        )
+    if server.spec.tenant_ref != client.spec.tenant_ref:
+        raise Invalid(
+            f"`fhirServerRef`: FhirAppRegistration '{name}' is in EntraTenant "
+            f"'{server.spec.tenant_ref.name}', it must be in the same one as its client"
+        )
+    ready = conditions.find(server.status.conditions, "Ready")
+    current = ready is not None and ready.observed_generation == server.metadata.generation
+    if ready is None or ready.status != "True" or not current or server.status.app_id is None:
+        why = f" ({ready.reason}: {ready.message})" if ready and ready.status == "False" else ""
+        raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
+    return server.status.app_id
+
+
+async def _permission_ids(
+    connection: Connection, app_id: str, client: FhirAppRegistration
+) -> desired.PermissionIds:
+    known = connection.permissions.get(app_id)
+    asked = set(client.spec.app_roles or ()) | set(client.spec.scopes or ())
+    if known is None or not asked <= known.app_roles.keys() | known.scopes.keys():
+        application = await connection.applications.by_app_id(app_id)
+        known = permission_ids(application) if application else desired.PermissionIds()
+        connection.permissions[app_id] = known
+    return known
+
+
+def permission_ids(application: Application) -> desired.PermissionIds:
+    """Return the ids of the enabled permissions that `application` exposes, by value."""
+    return desired.PermissionIds(
+        scopes={scope.value: scope.id for scope in application.scopes if scope.is_enabled},
+        app_roles={role.value: role.id for role in application.app_roles if role.is_enabled},
+    )

@@ -1,0 +1,132 @@
+"""What a pass would do from here to its end: the plan, folded with the answers it may expect.
+
+Pure. Ids that Entra would choose are shown as placeholders; nothing is sent anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning.model import (
+    Action,
+    Application,
+    CreateApplication,
+    CreateServicePrincipal,
+    DeleteApplication,
+    Desired,
+    Intent,
+    IssueCredential,
+    Observed,
+    PasswordCredential,
+    Policy,
+    Purge,
+    RecordIntent,
+    RestoreApplication,
+    RestoreServicePrincipal,
+    RevokeCredential,
+    SecretState,
+    UpdateApplication,
+    WriteSecret,
+)
+from fhir_app_operator.planning.plan import plan
+
+NEW_ID: Final = "(chosen by Entra)"
+_MAX_STEPS: Final = 50
+
+
+def forecast(
+    desired: Desired, observed: Observed, now: datetime, policy: Policy
+) -> tuple[Action, ...]:
+    """Return all actions that a pass would take, in order, if everything went well.
+
+    Raises:
+        Stalled, Waiting: as `plan` does, for the first step.
+    """
+    taken: list[Action] = []
+    while len(taken) < _MAX_STEPS:
+        actions = plan(desired, observed, now, policy)
+        if not actions:
+            break
+        for action in actions:
+            observed = fold(desired, observed, action, now)
+            taken.append(action)
+    return tuple(taken)
+
+
+def fold(  # noqa: C901, PLR0911 - one short arm for each action
+    desired: Desired, observed: Observed, action: Action, now: datetime
+) -> Observed:
+    """Return the world as it is expected to be after `action`."""
+    app = observed.application or Application(object_id=NEW_ID, app_id=NEW_ID, created_at=now)
+    match action:
+        case CreateApplication() | UpdateApplication():
+            return replace(observed, application=app.with_changes(action.changes))
+        case RestoreApplication():
+            # What it will look like is unknown: take it for what is desired.
+            tags = desired.application.tags
+            restored = replace(app, object_id=action.object_id, tags=tags)
+            return replace(observed, application=restored, deleted_application_id=None)
+        case CreateServicePrincipal():
+            return replace(observed, service_principal_id=NEW_ID)
+        case RestoreServicePrincipal():
+            return replace(observed, service_principal_id=action.object_id)
+        case RecordIntent():
+            return replace(observed, intent=Intent(nonce="next", requested_at=now, fresh=True))
+        case IssueCredential():
+            return _issued(desired, observed, app, action, now)
+        case WriteSecret():
+            return replace(observed, secret=_written(desired, observed, app))
+        case RevokeCredential():
+            left = tuple(p for p in app.passwords if p.key_id != action.key_id)
+            return replace(observed, application=replace(app, passwords=left))
+        case DeleteApplication():
+            return replace(observed, application=None, deleted_application_id=app.object_id)
+        case Purge():
+            gone = replace(observed, deleted_application_id=None)
+            return gone if action.what == "application" else replace(
+                observed, deleted_service_principal_id=None
+            )  # fmt: skip
+
+
+def _issued(
+    desired: Desired, observed: Observed, app: Application, action: IssueCredential, now: datetime
+) -> Observed:
+    credential = PasswordCredential(
+        key_id=f"key-{action.nonce}",
+        display_name=desired.registration.credential_name(action.nonce),
+        start=now,
+        end=now + action.duration,
+    )
+    secret = SecretState(
+        ours=True,
+        owner_reference=desired.secret_owned,
+        data=resolved(desired.connection, app.app_id),
+        holds_credential=True,
+        credential_intact=True,
+        key_id=credential.key_id,
+        nonce=action.nonce,
+        expires_at=credential.end,
+        written_at=now,
+    )
+    return replace(
+        observed,
+        application=replace(app, passwords=(*app.passwords, credential)),
+        secret=secret,
+        intent=Intent(nonce=action.nonce, requested_at=now),
+    )
+
+
+def _written(desired: Desired, observed: Observed, app: Application) -> SecretState:
+    before = observed.secret or SecretState(ours=True)
+    keep = desired.credential is not None
+    return replace(
+        before,
+        current=True,
+        owner_reference=desired.secret_owned,
+        data=resolved(desired.connection, app.app_id),
+        holds_credential=before.holds_credential and keep,
+        credential_intact=before.credential_intact and keep,
+    )
