@@ -1,4 +1,4 @@
-"""The command line: `run`, `crds`, `version`.
+"""The command line: `run`, `plan`, `check`, `crds`, `version`.
 
 Exit codes: 0 good, 1 something is missing, 2 usage or a setting.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import yaml
 from typing_extensions import override
 
 from fhir_app_operator import __version__
+
+if TYPE_CHECKING:
+    from fhir_app_operator.settings import Settings
 
 MISSING: Final = 1
 USAGE: Final = 2
@@ -28,13 +32,9 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Run the operator until SIGTERM; settings come from FHIR_APP_OPERATOR_* variables."""
-    from fhir_app_operator import settings
     from fhir_app_operator.telemetry import logs
 
-    try:
-        loaded = settings.load()
-    except settings.WrongSettings as error:
-        _fail(str(error), USAGE)
+    loaded = _settings()
     logs.configure(loaded.log_level, loaded.log_format)
     from fhir_app_operator.controller import process
 
@@ -44,6 +44,35 @@ def run() -> None:
         _fail(str(error), MISSING)
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+@main.command()
+@click.option(
+    "-f",
+    "--filename",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with one or more FhirAppRegistrations, in the cluster or not yet.",
+)
+@click.option("-n", "--namespace", default="default", help="Namespace of NAME.")
+@click.argument("name", required=False)
+def plan(filename: Path | None, namespace: str, name: str | None) -> None:
+    """Show the actions that a pass would take for NAME or a file, and why, without taking them."""
+    if (filename is None) == (name is None):
+        raise click.UsageError("give either NAME or --filename")
+    from fhir_app_operator.controller import commands
+
+    _exit(_run_once(lambda world, _api: commands.plan(world, filename, namespace, name)))
+
+
+@main.command()
+def check() -> None:
+    """Check settings, RBAC, each tenant's sign-in and permissions, ownership and clocks."""
+    from fhir_app_operator.controller import commands
+
+    loaded = _settings()
+    _exit(_run_once(
+        lambda world, api: commands.check(world, api, watch_secrets=loaded.watch_secrets)
+    ))  # fmt: skip
 
 
 @main.command()
@@ -86,10 +115,36 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
+def _settings() -> Settings:
+    from fhir_app_operator import settings
+
+    try:
+        return settings.load()
+    except settings.WrongSettings as error:
+        _fail(str(error), USAGE)
+
+
+def _run_once(work: Callable[[Any, Any], Coroutine[Any, Any, bool]]) -> bool:
+    """Run `work` with the gateways that the operator would use; logs only what goes wrong."""
+    from fhir_app_operator.controller import process
+    from fhir_app_operator.telemetry import logs
+
+    loaded = _settings()
+    logs.configure("ERROR", "console")
+    try:
+        return asyncio.run(process.run_once(loaded, work))
+    except process.Missing as error:
+        _fail(str(error), MISSING)
+
+
+def _exit(good: bool) -> None:  # noqa: FBT001 - the answer of a command
+    sys.exit(0 if good else MISSING)
+
+
 def _yaml(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=100)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"fhir-app-operator: {message}", err=True)
     sys.exit(code)

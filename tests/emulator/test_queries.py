@@ -318,3 +318,17 @@ async def test_annotations_in_a_body_are_no_properties(cloud: Cloud) -> None:
     }
 
     assert (await cloud.operator.post(APPS, json=body)).status_code == 201
+
+
+async def test_links_lead_on_from_an_odd_key_too(cloud: Cloud) -> None:
+    caller = await cloud.permitted("Application.ReadWrite.All", "Directory.Read.All")
+    app = await cloud.register(uniqueName="ä b/c")
+    path = "/v1.0/applications(uniqueName='%C3%A4%20b%2Fc')/owners"
+    for user in cloud.emulator.seeds.users:
+        reference = {"@odata.id": f"https://entra.test/v1.0/directoryObjects/{user.id}"}
+        await caller.post(f"/v1.0/applications/{app.id}/owners/$ref", json=reference)
+
+    first = (await caller.get(f"{path}?$top=2")).json()
+    rest = (await caller.get(first["@odata.nextLink"])).json()
+
+    assert (len(first["value"]), len(rest["value"])) == (2, 1)

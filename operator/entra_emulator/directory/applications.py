@@ -92,7 +92,7 @@ def delete(directory: Directory, entity: Entity) -> None:
 def restore(directory: Directory, entity: Entity) -> None:
     """Bring a soft-deleted application back, without its service principal."""
     document = {**entity.document, "deletedDateTime": None}
-    _check_unique_uris(directory, document, entity)
+    _check_unique_uris(directory, document)
     directory.store.replace(entity, document)
 
 
@@ -184,14 +184,13 @@ def _check_identifier_uris(
         domains=directory.domains,
         needs_proof=not exempt,
     )
-    _check_unique_uris(directory, document, None)
+    _check_unique_uris(directory, document)
 
 
-def _check_unique_uris(directory: Directory, document: Document, own: Entity | None) -> None:
-    own_id = document["id"] if own is None else own.id
+def _check_unique_uris(directory: Directory, document: Document) -> None:
     for uri in document["identifierUris"]:
         for holder in directory.store.find(Kind.APPLICATION, "identifierUris", uri):
-            if holder.id != own_id and not holder.is_deleted:
+            if holder.id != document["id"] and not holder.is_deleted:
                 raise conflict("identifierUris")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 from entra_emulator.directory.directory import Directory, Key
 from entra_emulator.directory.errors import denied
@@ -116,7 +117,8 @@ class Call:
         if page.count is not None:
             body["@odata.count"] = page.count
         if page.rest is not None:
-            body["@odata.nextLink"] = f"{self.world.origin}{self.path}?{page.rest}"
+            path = quote(self.path, safe="/()'=$,:@")
+            body["@odata.nextLink"] = f"{self.world.origin}{path}?{page.rest}"
         body["value"] = list(page.documents)
         return Answer(200, body)
 

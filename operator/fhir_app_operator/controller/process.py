@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
@@ -72,6 +72,23 @@ async def run(settings: Settings) -> None:
                  workers=settings.workers, watch_secrets=settings.watch_secrets)  # fmt: skip
         await handlers.watch(registry, watching, stop)
         log.info("stopped")
+
+
+async def run_once(settings: Settings, work: Callable[[World, ApiServer], Awaitable[bool]]) -> bool:
+    """Run `work` with the gateways of the running operator, without watching anything.
+
+    Raises:
+        Missing: as `run`.
+    """
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        api = await _connected(ClusterAccess(kubeconfig=settings.kubeconfig), metrics)
+        stack.push_async_callback(api.close)
+        world = await stack.enter_async_context(_world(settings, api, metrics))
+        try:
+            return await work(world, api)
+        except OperatorError as error:
+            raise Missing(error.message) from None
 
 
 async def _connected(access: ClusterAccess, metrics: Metrics) -> ApiServer:

@@ -1,0 +1,197 @@
+"""Reads a structural schema as a flat list of fields, each with its bounds and its rules in words.
+
+Not here: how they are laid out (`page.py`).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+RULES: Final = "x-kubernetes-validations"
+
+_DEFAULT_IN_WORDS: Final = re.compile(r"\s*Default: (?P<value>.+?)\.(?=\s|$)")
+_TRANSITION: Final = "oldSelf"
+
+
+class UnreadableSchemaError(Exception):
+    """The schema has something that the reference cannot put into words; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One sentence about a field, and the CEL expression behind it."""
+
+    message: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field.
+
+    `path` is relative to the object (`spec.redirectUris.web`), with `[]` for the entries of a list
+    that are objects and `.*` for the values of a map; `kind` says what it may hold, `default` is
+    code or words, empty if there is none; `immutable` if a rule forbids every change.
+    """
+
+    path: str
+    kind: str
+    required: bool
+    default: str
+    description: str
+    immutable: bool
+    rules: tuple[Rule, ...] = field(default=())
+
+
+def fields(schema: dict[str, Any], root: str) -> tuple[Field, ...]:
+    """Every field below `schema`, in the order of declaration; `root` is the path of `schema`.
+
+    Rules are given to the field that they name (`fieldPath`), not to the one that they are
+    declared at.
+    """
+    found = list(_below(schema, root))
+    by_path: dict[str, list[Rule]] = {}
+    for path, each in _rules(schema, root):
+        by_path.setdefault(path, []).append(each)
+    known = {each.path for each in found} | {root}
+    if lost := sorted(set(by_path) - known):
+        raise UnreadableSchemaError(f"rules name fields that are not there: {', '.join(lost)}")
+    return tuple(
+        Field(
+            path=each.path,
+            kind=each.kind,
+            required=each.required,
+            default=each.default,
+            description=each.description,
+            immutable=each.immutable,
+            rules=tuple(by_path.get(each.path, ())),
+        )
+        for each in found
+    )
+
+
+def rules_at(schema: dict[str, Any], root: str, path: str) -> tuple[Rule, ...]:
+    """The rules below `schema` (whose path is `root`) that are about the field at `path`."""
+    return tuple(each for where, each in _rules(schema, root) if where == path)
+
+
+def _below(schema: dict[str, Any], path: str) -> Iterator[Field]:
+    required = schema.get("required", ())
+    for name, child in schema.get("properties", {}).items():
+        place = f"{path}.{name}"
+        yield _field(child, place, required=name in required)
+        yield from _below(child, place)
+        entries = child.get("items", {})
+        yield from _below(entries, f"{place}[]")
+        values = child.get("additionalProperties", {})
+        yield from _below(values, f"{place}.*")
+
+
+def _field(schema: dict[str, Any], path: str, *, required: bool) -> Field:
+    description = schema.get("description")
+    if not description:
+        raise UnreadableSchemaError(f"{path} has no description")
+    words = _DEFAULT_IN_WORDS.search(description)
+    default = ""
+    if "default" in schema:
+        default = f"`{_value(schema['default'])}`"
+    elif words:
+        default = words["value"]
+    if words:
+        description = description.replace(words[0], "")
+    return Field(
+        path=path,
+        kind=_kind(schema, path),
+        required=required,
+        default=default,
+        description=description.strip(),
+        immutable=any("must not change" in each["message"] for each in schema.get(RULES, ())),
+    )
+
+
+def _value(value: Any) -> str:
+    """A default as one would write it in YAML, on one line."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{key}: {_value(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(_value(each) for each in value) + "]"
+        case str():
+            return value
+        case _:
+            return json.dumps(value)
+
+
+def _kind(schema: dict[str, Any], path: str) -> str:
+    if "enum" in schema:
+        return _alternatives([f"`{_value(value)}`" for value in schema["enum"]])
+    match schema.get("type"):
+        case "string":
+            return _bounded("string", _string_bounds(schema))
+        case "integer":
+            return _bounded("integer", _range(schema))
+        case "boolean":
+            return "boolean"
+        case "array":
+            what = "set" if schema.get("x-kubernetes-list-type") == "set" else "list"
+            entries = _kind(schema["items"], f"{path}[]")
+            return _bounded(f"{what} of {entries}", _count(schema, "Items", "entries"))
+        case "object" if "additionalProperties" in schema:
+            values = _kind(schema["additionalProperties"], f"{path}.*")
+            return _bounded(f"map of {values}", _count(schema, "Properties", "entries"))
+        case "object":
+            return "object"
+        case other:
+            raise UnreadableSchemaError(f"{path} is of type {other!r}")
+
+
+def _alternatives(values: list[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _bounded(what: str, bounds: list[str]) -> str:
+    return f"{what}; {', '.join(bounds)}" if bounds else what
+
+
+def _string_bounds(schema: dict[str, Any]) -> list[str]:
+    if schema.get("format") == "date-time":
+        return ["RFC 3339"]
+    bounds = _count(schema, "Length", "characters")
+    if "pattern" in schema:
+        bounds.append(f"pattern `{schema['pattern']}`")
+    return bounds
+
+
+def _count(schema: dict[str, Any], what: str, unit: str) -> list[str]:
+    least, most = schema.get(f"min{what}", 0), schema.get(f"max{what}")
+    if most is None:
+        return [f"at least {least} {unit}"] if least else []
+    if least == most:
+        return [f"{most} {unit}"]
+    return [f"{least} to {most} {unit}"] if least else [f"at most {most} {unit}"]
+
+
+def _range(schema: dict[str, Any]) -> list[str]:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    bounds = [f"at least {least}"] if least is not None else []
+    return bounds + ([f"at most {most}"] if most is not None else [])
+
+
+def _rules(schema: dict[str, Any], path: str) -> Iterator[tuple[str, Rule]]:
+    """Each rule below `schema` with the path of the field that it is about.
+
+    The rules of a list's entries that are not objects are given to the list.
+    """
+    for each in schema.get(RULES, ()):
+        about = path.removesuffix("[]") if "properties" not in schema else path
+        said = Rule(message=each["message"], expression=each["rule"])
+        yield about + each.get("fieldPath", ""), said
+    for name, child in schema.get("properties", {}).items():
+        yield from _rules(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from _rules(schema["items"], f"{path}[]")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from _rules(schema["additionalProperties"], f"{path}.*")

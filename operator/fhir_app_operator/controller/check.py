@@ -1,0 +1,177 @@
+"""What `fhir-app-operator check` looks at: everything that must be in place, each with a remedy.
+
+Reads only, but for the sign-in of each tenant.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from fhir_app_operator.api import names
+from fhir_app_operator.api.v1alpha1 import EntraTenant
+from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.world import World
+from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.graph.auth import SignInRefused
+from fhir_app_operator.kube.api_server import ApiServer, Request
+from fhir_app_operator.kube.registrations import parse_tenant, tenant_path
+
+MAX_SKEW: Final = timedelta(minutes=5)
+_ENOUGH: Final = ("Application.ReadWrite.OwnedBy", "Application.ReadWrite.All")
+_VERBS: Final = (
+    (names.GROUP, names.REGISTRATION_PLURAL, ("get", "list", "watch", "patch")),
+    (names.GROUP, f"{names.REGISTRATION_PLURAL}/status", ("patch",)),
+    (names.GROUP, names.TENANT_PLURAL, ("get", "list", "watch", "patch")),
+    (names.GROUP, f"{names.TENANT_PLURAL}/status", ("patch",)),
+    ("", "namespaces", ("get", "list", "watch")),
+    ("", "secrets", ("get", "create", "patch")),
+    ("events.k8s.io", "events", ("create", "patch")),
+)
+_RBAC: Final = "kubectl apply -k deploy: the RBAC of this version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: `problem` None means it is good, else `remedy` says what to do."""
+
+    check: str
+    problem: str | None = None
+    remedy: str = ""
+
+
+async def check(world: World, api: ApiServer, *, watch_secrets: bool) -> list[Finding]:
+    """Return all findings: RBAC, then each tenant's sign-in, permissions, ownership and clock."""
+    findings = await _verbs(api, watch_secrets=watch_secrets)
+    try:
+        tenants = await _tenants(api)
+    except OperatorError as error:
+        return [*findings, Finding(check="EntraTenants", problem=error.message, remedy=_RBAC)]
+    if not tenants:
+        findings.append(
+            Finding(
+                check="EntraTenants",
+                problem="there is none",
+                remedy="apply one; examples/tenants/ has one for each cloud",
+            )
+        )
+    for tenant in tenants:
+        findings += await _tenant(world, tenant)
+    return findings
+
+
+async def _verbs(api: ApiServer, *, watch_secrets: bool) -> list[Finding]:
+    findings = []
+    for group, resource, verbs in _VERBS:
+        extra = ("list", "watch") if watch_secrets and resource == "secrets" else ()
+        missing = [verb for verb in (*verbs, *extra) if not await _may(api, group, resource, verb)]
+        problem = f"may not {', '.join(missing)}" if missing else None
+        findings.append(Finding(check=f"RBAC: {resource}", problem=problem, remedy=_RBAC))
+    return findings
+
+
+async def _may(api: ApiServer, group: str, resource: str, verb: str) -> bool:
+    """Source: Kubernetes, "Authorization: checking API access" (SelfSubjectAccessReview)."""
+    name, _, subresource = resource.partition("/")
+    attributes = {"group": group, "resource": name, "subresource": subresource, "verb": verb}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = await api.send(Request(method="POST", path=path, what="access review", body=body))
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+async def _tenants(api: ApiServer) -> list[EntraTenant]:
+    body = await api.get(tenant_path("").rstrip("/"), "EntraTenants") or {}
+    return [parse_tenant(item) for item in body.get("items") or ()]
+
+
+async def _tenant(world: World, tenant: EntraTenant) -> list[Finding]:
+    name = f"EntraTenant '{tenant.metadata.name}'"
+    try:
+        connection = await world.connections.get(tenant)
+        token = await connection.tokens.token()
+    except SignInRefused as refusal:
+        return [_sign_in_refused(name, str(refusal))]
+    except OperatorError as error:
+        return [Finding(check=f"{name}: sign-in", problem=error.reason, remedy=error.message)]
+    findings = [Finding(check=f"{name}: sign-in"), _permissions(name, token)]
+    try:
+        findings.append(await _ownership(world, connection, tenant))
+        findings.append(await _skew(world, connection, name))
+    except OperatorError as error:
+        problem = f"{error.reason}: {error.message}"
+        findings.append(Finding(check=f"{name}: Microsoft Graph", problem=problem))
+    return findings
+
+
+def _sign_in_refused(name: str, refusal: str) -> Finding:
+    return Finding(
+        check=f"{name}: sign-in",
+        problem=refusal,
+        remedy="check `clientId`, `auth` and, for workload identity, the application's federated "
+        "credential: issuer, subject and audience",
+    )
+
+
+def _permissions(name: str, token: SecretStr) -> Finding:
+    roles = _roles(token)
+    enough = any(role in roles for role in _ENOUGH)
+    return Finding(
+        check=f"{name}: Graph permissions",
+        problem=None if enough else f"the token has {', '.join(sorted(roles)) or 'none'}",
+        remedy=f"grant {_ENOUGH[0]} to the operator's application, with admin consent",
+    )
+
+
+def _roles(token: SecretStr) -> set[str]:
+    """The `roles` claim; the token is for Graph, which checks it, so nothing is verified here."""
+    try:
+        payload = token.get_secret_value().split(".")[1]
+        claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return {str(role) for role in claims.get("roles") or ()}
+    except (IndexError, ValueError, AttributeError):
+        return set()
+
+
+async def _ownership(world: World, connection: Connection, tenant: EntraTenant) -> Finding:
+    check_name = f"EntraTenant '{tenant.metadata.name}': ownership"
+    snapshot = await connection.inventory.snapshot(timedelta(0))
+    if snapshot is None:
+        problem = "the directory does not show the operator's own service principal"
+        return Finding(check=check_name, problem=problem, remedy="check `clientId`")
+    lost = []
+    for body in await world.registrations.all():
+        reference = ((body.get("spec") or {}).get("tenantRef") or {}).get("name")
+        object_id = (body.get("status") or {}).get("objectId")
+        owned = object_id is None or object_id in snapshot.applications
+        if reference == tenant.metadata.name and not owned:
+            meta = body["metadata"]
+            lost.append(f"{meta['namespace']}/{meta['name']}")
+    return Finding(
+        check=check_name,
+        problem=f"not an owner of the applications of {', '.join(sorted(lost)[:5])}"
+        if lost
+        else None,
+        remedy="make the operator's service principal an owner of them again",
+    )
+
+
+async def _skew(world: World, connection: Connection, name: str) -> Finding:
+    said = await connection.openid.server_time()
+    skew = abs(world.clock() - said) if said else timedelta(0)
+    return Finding(
+        check=f"{name}: clock",
+        problem=f"differs from the directory's by {skew.total_seconds():.0f} s"
+        if skew > MAX_SKEW
+        else None,
+        remedy="synchronise the node's clock: lifetimes of credentials depend on it",
+    )
