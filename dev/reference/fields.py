@@ -6,13 +6,13 @@ Not here: how they are laid out (`page.py`).
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 RULES: Final = "x-kubernetes-validations"
 
 _DEFAULT_IN_WORDS: Final = re.compile(r"\s*Default: (?P<value>.+?)\.(?=\s|$)")
-_TRANSITION: Final = "oldSelf"
+_ENVELOPE: Final = ("apiVersion", "kind", "metadata")
 
 
 class UnreadableSchemaError(Exception):
@@ -31,9 +31,9 @@ class Rule:
 class Field:
     """One field.
 
-    `path` is relative to the object (`spec.redirectUris.web`), with `[]` for the entries of a list
+    `path` starts at the object's root (`spec.redirectUris.web`), with `[]` for the entries of a list
     that are objects and `.*` for the values of a map; `kind` says what it may hold, `default` is
-    code or words, empty if there is none; `immutable` if a rule forbids every change.
+    code or words, empty if there is none.
     """
 
     path: str
@@ -41,55 +41,45 @@ class Field:
     required: bool
     default: str
     description: str
-    immutable: bool
-    rules: tuple[Rule, ...] = field(default=())
+    rules: tuple[Rule, ...]
 
 
-def fields(schema: dict[str, Any], root: str) -> tuple[Field, ...]:
-    """Every field below `schema`, in the order of declaration; `root` is the path of `schema`.
+def fields(schema: dict[str, Any]) -> tuple[Field, ...]:
+    """Every field below `schema`, the root of a kind, in the order of declaration.
 
     Rules are given to the field that they name (`fieldPath`), not to the one that they are
-    declared at.
+    declared at. Raises UnreadableSchemaError if something cannot be put into words.
     """
-    found = list(_below(schema, root))
-    by_path: dict[str, list[Rule]] = {}
-    for path, each in _rules(schema, root):
-        by_path.setdefault(path, []).append(each)
-    known = {each.path for each in found} | {root}
-    if lost := sorted(set(by_path) - known):
+    by_path = rules_by_path(schema)
+    found = tuple(_below(schema, "", by_path))
+    if lost := sorted(set(by_path) - {each.path for each in found} - {""}):
         raise UnreadableSchemaError(f"rules name fields that are not there: {', '.join(lost)}")
-    return tuple(
-        Field(
-            path=each.path,
-            kind=each.kind,
-            required=each.required,
-            default=each.default,
-            description=each.description,
-            immutable=each.immutable,
-            rules=tuple(by_path.get(each.path, ())),
-        )
-        for each in found
-    )
+    return found
 
 
-def rules_at(schema: dict[str, Any], root: str, path: str) -> tuple[Rule, ...]:
-    """The rules below `schema` (whose path is `root`) that are about the field at `path`."""
-    return tuple(each for where, each in _rules(schema, root) if where == path)
+def rules_by_path(schema: dict[str, Any]) -> dict[str, tuple[Rule, ...]]:
+    """All rules below `schema` by the path of the field that they are about; "" is the object."""
+    found: dict[str, tuple[Rule, ...]] = {}
+    for path, each in _rules(schema, ""):
+        found[path] = (*found.get(path, ()), each)
+    return found
 
 
-def _below(schema: dict[str, Any], path: str) -> Iterator[Field]:
+def _below(
+    schema: dict[str, Any], path: str, by_path: dict[str, tuple[Rule, ...]]
+) -> Iterator[Field]:
     required = schema.get("required", ())
     for name, child in schema.get("properties", {}).items():
-        place = f"{path}.{name}"
-        yield _field(child, place, required=name in required)
-        yield from _below(child, place)
-        entries = child.get("items", {})
-        yield from _below(entries, f"{place}[]")
-        values = child.get("additionalProperties", {})
-        yield from _below(values, f"{place}.*")
+        place = f"{path}.{name}".removeprefix(".")
+        if place in _ENVELOPE:
+            continue
+        yield _field(child, place, by_path.get(place, ()), required=name in required)
+        yield from _below(child, place, by_path)
+        yield from _below(child.get("items", {}), f"{place}[]", by_path)
+        yield from _below(child.get("additionalProperties", {}), f"{place}.*", by_path)
 
 
-def _field(schema: dict[str, Any], path: str, *, required: bool) -> Field:
+def _field(schema: dict[str, Any], path: str, rules: tuple[Rule, ...], *, required: bool) -> Field:
     description = schema.get("description")
     if not description:
         raise UnreadableSchemaError(f"{path} has no description")
@@ -99,15 +89,13 @@ def _field(schema: dict[str, Any], path: str, *, required: bool) -> Field:
         default = f"`{_value(schema['default'])}`"
     elif words:
         default = words["value"]
-    if words:
-        description = description.replace(words[0], "")
     return Field(
         path=path,
         kind=_kind(schema, path),
         required=required,
         default=default,
-        description=description.strip(),
-        immutable=any("must not change" in each["message"] for each in schema.get(RULES, ())),
+        description=_DEFAULT_IN_WORDS.sub("", description).strip(),
+        rules=rules,
     )
 
 
@@ -188,9 +176,9 @@ def _rules(schema: dict[str, Any], path: str) -> Iterator[tuple[str, Rule]]:
     for each in schema.get(RULES, ()):
         about = path.removesuffix("[]") if "properties" not in schema else path
         said = Rule(message=each["message"], expression=each["rule"])
-        yield about + each.get("fieldPath", ""), said
+        yield (about + each.get("fieldPath", "")).removeprefix("."), said
     for name, child in schema.get("properties", {}).items():
-        yield from _rules(child, f"{path}.{name}")
+        yield from _rules(child, f"{path}.{name}".removeprefix("."))
     if "items" in schema:
         yield from _rules(schema["items"], f"{path}[]")
     if isinstance(schema.get("additionalProperties"), dict):

@@ -3,12 +3,11 @@
 Not here: what is in it (`fields.py`, `matrix.py`, `constants.py`, and in the end the models).
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from dev.reference.constants import Name, names_in
-from dev.reference.fields import Field, fields, rules_at
+from dev.reference.fields import Field, Rule, fields, rules_by_path
 from dev.reference.matrix import Matrix, Use, matrix
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1.crd import custom_resource_definitions
@@ -16,18 +15,17 @@ from fhir_app_operator.api.v1alpha1.crd import custom_resource_definitions
 _INTRODUCTION: Final = f"""\
 # API reference
 
-<!-- Made from the models by `make generate`; edit those. `make check` finds differences. -->
+<!-- Made from the models by `make generate`: edit those. `make check` finds differences. -->
 
-Group `{names.GROUP}`, version `{names.VERSION}`. `kubectl explain` shows the same texts. The API
-server refuses a manifest that breaks a bound or a rule on this page, with the sentence that stands
-here; what depends on the tenant becomes a condition instead
-([reasons](operations.md#troubleshooting-by-reason)).
+Group `{names.GROUP}`, version `{names.VERSION}`. `kubectl explain` shows the same texts. A manifest
+that breaks a bound or a rule on this page is refused by the API server, with the sentence that
+stands here; what depends on the tenant becomes a condition instead, whose reasons
+[Operating it](operations.md#troubleshooting-by-reason) explains.
 
-How to read the tables: `[]` after a field means each entry of that list; a *set* is a list without
-repeated entries, in any order; "for" in the column *required* names the types that must have the
-field. Durations are hours, minutes and seconds in Go's notation, such as `4320h` or `1h30m`.
-"""
-_MARKS: Final = {Use.REQUIRED: "required", Use.OPTIONAL: "optional", Use.REFUSED: "–"}
+In the tables, `[]` after a field stands for each entry of that list, and `.*` for each value of
+that map; a *set* is a list without repeated entries. Durations are hours, minutes and seconds in
+Go's notation, such as `4320h` or `1h30m`."""
+_NAMES_TITLE: Final = "Labels, annotations and finalizers"
 
 
 def api_reference() -> str:
@@ -39,50 +37,49 @@ def api_reference() -> str:
     definitions = sorted(
         custom_resource_definitions(), key=lambda each: str(each["spec"]["scope"]), reverse=True
     )
-    kinds = [_kind(each) for each in definitions]
+    titles = [*(str(each["spec"]["names"]["kind"]) for each in definitions), _NAMES_TITLE]
     contents = " · ".join(
-        f"[{title}](#{title.lower().replace(' ', '-').replace(',', '')})"
-        for title in (*(each["spec"]["names"]["kind"] for each in definitions), _NAMES_TITLE)
+        f"{number}. [{title}](#{_anchor(title)})" for number, title in enumerate(titles, 1)
     )
-    parts = [_INTRODUCTION, contents, *kinds, _names(names_in(names))]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    sections = [_kind(definition) for definition in definitions]
+    return "\n\n".join([_INTRODUCTION, contents, *sections, _names()]) + "\n"
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(",", "").replace(" ", "-")
 
 
 def _kind(definition: dict[str, Any]) -> str:
-    spec = definition["spec"]
-    version = spec["versions"][0]
+    version = definition["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
-    properties = schema["properties"]
-    declared = _applicable(schema, fields(properties["spec"], "spec"))
-    types = _types(schema)
-    use = matrix(rules_at(properties["spec"], "spec", "spec") + _all_rules(declared), types)
+    every = fields(schema)
+    spec = [each for each in every if each.path.startswith("spec.")]
+    status = [each for each in every if each.path.startswith("status.")]
+    rules = rules_by_path(schema)
+    use = matrix((each for found in rules.values() for each in found), _types(schema))
     parts = [
-        f"## {spec['names']['kind']}",
-        schema["description"] + " " + _identity(definition),
+        f"## {definition['spec']['names']['kind']}",
+        f"{schema['description']} {_identity(definition['spec'])}",
         "### Spec",
-        _spec_table(declared, use),
-        *(_type_section(use, types)),
+        _spec_table(spec, use),
+        *_use_by_type(use, _types(schema)),
         "### Rules",
-        _rules(declared, rules_at(schema, "", "")),
+        _rules(rules.get("", ()), spec),
         "### Status",
-        _status_table(fields(properties["status"], "status")),
-        "### Columns",
+        _status_table(status),
+        "### Columns of `kubectl get`",
         _columns(version["additionalPrinterColumns"]),
     ]
     return "\n\n".join(parts)
 
 
-def _identity(definition: dict[str, Any]) -> str:
-    spec = definition["spec"]
-    scope = "In a namespace" if spec["scope"] == "Namespaced" else "Cluster-scoped"
-    called = [spec["names"]["plural"], *spec["names"]["shortNames"]]
-    selectable = spec["versions"][0].get("selectableFields", ())
-    paths = ", ".join(f"`{each['jsonPath'][1:]}`" for each in selectable)
-    return (
-        f"{scope}; `kubectl` knows it as {', '.join(f'`{each}`' for each in called)} and in the "
-        f"category {', '.join(f'`{each}`' for each in spec['names']['categories'])}."
-        + (f" Field selectors: {paths}." if paths else "")
-    )
+def _identity(spec: dict[str, Any]) -> str:
+    scope = "It lives in a namespace" if spec["scope"] == "Namespaced" else "It is cluster-scoped"
+    called = _listed([spec["names"]["plural"], *spec["names"]["shortNames"]])
+    categories = _listed(spec["names"]["categories"])
+    selectable = [each["jsonPath"][1:] for each in spec["versions"][0].get("selectableFields", ())]
+    selectors = f" Field selectors: {_listed(selectable)}." if selectable else ""
+    return f"{scope}; `kubectl` knows it as {called}, in the category {categories}.{selectors}"
 
 
 def _types(schema: dict[str, Any]) -> tuple[str, ...]:
@@ -90,23 +87,79 @@ def _types(schema: dict[str, Any]) -> tuple[str, ...]:
     return tuple(declared.get("enum", ()))
 
 
-def _applicable(schema: dict[str, Any], declared: tuple[Field, ...]) -> tuple[Field, ...]:
-    """The fields, with the rules of the object itself that are about one of them."""
-    return tuple(
-        Field(
-            path=each.path,
-            kind=each.kind,
-            required=each.required,
-            default=each.default,
-            description=each.description,
-            immutable=each.immutable or _is_frozen(own),
-            rules=each.rules + own,
-        )
-        for each in declared
-        for own in [_own_rules(schema, each.path)]
-    )
+def _spec_table(spec: Iterable[Field], use: Matrix) -> str:
+    head = ("field", "type", "required", "default", "meaning")
+    rows = []
+    for each in spec:
+        path = each.path.removeprefix("spec.")
+        rows.append((f"`{path}`", each.kind, _required(each, use.get(path, {})),
+                     each.default, each.description))  # fmt: skip
+    return _table(head, rows)
 
 
-def _own_rules(schema: dict[str, Any], path: str) -> Any:
-    shallow = {key: value for key, value in schema.items() if key != "properties"}
-    return rules_at({**shallow, "properties": {}}, "", f".{path}")
+def _required(each: Field, by_type: dict[str, Use]) -> str:
+    if each.required:
+        return "yes"
+    types = [name for name, found in by_type.items() if found is Use.REQUIRED]
+    return f"for {', '.join(types)}" if types else "no"
+
+
+def _use_by_type(use: Matrix, types: Sequence[str]) -> list[str]:
+    if not use:
+        return []
+    rows = [(f"`{name}`", *(str(found[kind]) for kind in types)) for name, found in use.items()]
+    return [
+        "### Fields by type",
+        "Fields that are not in this table are optional for every type.",
+        _table(("field", *types), rows),
+    ]
+
+
+def _rules(general: Iterable[Rule], spec: Iterable[Field]) -> str:
+    lines = [f"- {each.message}" for each in general]
+    for each in spec:
+        if each.rules:
+            lines.append(f"- `{each.path.removeprefix('spec.')}`")
+            lines += [f"  - {said.message}" for said in each.rules]
+    return "\n".join(lines)
+
+
+def _status_table(status: Iterable[Field]) -> str:
+    rows = [
+        (f"`{each.path.removeprefix('status.')}`", each.kind, each.description) for each in status
+    ]
+    return _table(("field", "type", "meaning"), rows)
+
+
+def _columns(columns: Iterable[dict[str, Any]]) -> str:
+    rows = [
+        (each["name"], f"`{each['jsonPath']}`", "with `-o wide`" if each.get("priority") else "")
+        for each in columns
+    ]
+    return _table(("column", "shows", ""), rows)
+
+
+def _names() -> str:
+    rows = [
+        (f"`{each.value}`", each.kind, each.meaning)
+        for each in sorted(names_in(names), key=_by_kind)
+    ]
+    return f"## {_NAMES_TITLE}\n\n{_table(('name', 'what it is', 'meaning'), rows)}"
+
+
+def _by_kind(each: Name) -> int:
+    return ("finalizer", "label", "annotation").index(each.kind)
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """The text on one line, with the pipes that would end the cell escaped."""
+    return " ".join(text.split()).replace("|", "\\|")

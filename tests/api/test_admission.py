@@ -251,6 +251,13 @@ BAD_TENANTS = {
     "two ways to sign in": (
         TENANT | {"auth": {"workloadIdentity": {}, "clientSecret": {"secretRef": {"name": "x"}}}},
         "exactly one"),
+    "secret and certificate": (
+        TENANT | {"auth": {"clientSecret": {"secretRef": {"name": "x"}},
+                           "certificate": {"secretRef": {"name": "x"}}}},
+        "exactly one"),
+    "an owner that is no object id": (
+        TENANT | {"applicationDefaults": {"owners": ["alice@clinic.example"]}}, "owners[0]"),
+    "a tag with a blank": (TENANT | {"applicationDefaults": {"tags": ["a b"]}}, "tags[0]"),
     "no way to sign in": (TENANT | {"auth": {}}, "exactly one"),
     "tenant id that is none": (TENANT | {"tenantId": "contoso"}, "spec.tenantId"),
     "empty selector": (TENANT | {"allowedNamespaces": {"from": "Selector", "selector": {}}},

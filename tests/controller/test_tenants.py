@@ -151,3 +151,21 @@ async def test_nothing_new_starts_in_a_tenant_that_is_going(lab):
     assert (await lab.reconcile(name)).result == "waiting"
     assert (await lab.conditions(name))["Ready"] == ("False", "TenantNotReady")
     assert (await lab.settle("fhir-server")).result == "success"
+
+
+async def test_every_application_gets_the_tenants_defaults(lab):
+    owner = next(user.document["id"] for user in lab.emulator.directory.store.all("user"))
+    defaults = {"serviceManagementReference": "CMDB-7", "owners": [owner], "tags": ["team:fhir"]}
+    await lab.patch("tenant", lab.tenant, {"spec": {"applicationDefaults": defaults}})
+    name = await lab.ready("Resource")
+    app = await lab.application(name)
+    assert app["serviceManagementReference"] == "CMDB-7"
+    assert "team:fhir" in app["tags"]
+    entity = lab.emulator.directory.store.locate(app["id"])
+    assert owner in entity.owners
+    assert len(entity.owners) == 2
+    assert not (await lab.reconcile(name)).changed
+    changed = defaults | {"serviceManagementReference": "CMDB-8"}
+    await lab.patch("tenant", lab.tenant, {"spec": {"applicationDefaults": changed}})
+    await lab.settle(name)
+    assert (await lab.application(name))["serviceManagementReference"] == "CMDB-8"

@@ -51,7 +51,7 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
     match action:
         case CreateApplication():
             application = await connection.applications.upsert(
-                work.identity.unique_name, action.changes
+                work.identity.unique_name, action.changes, action.owners
             )
             work.observed = replace(work.observed, application=application)
         case RestoreApplication():

@@ -11,12 +11,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import EntraTenant
+from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import OperatorCredential, SignIn, TokenSource
@@ -42,6 +44,7 @@ class Connection:
     service_principals: ServicePrincipals
     deleted_items: DeletedItems
     inventory: Inventory
+    application_defaults: ApplicationDefaults | None
     openid: OpenIdConfigurations
     permissions: dict[str, PermissionIds] = field(default_factory=dict)
     """Permission ids of APIs by client id, as last seen: a hint that saves a read."""
@@ -164,25 +167,40 @@ class Connections:
             service_principals=service_principals,
             inventory=Inventory(graph, service_principals, tenant.spec.client_id, self._clock),
             deleted_items=DeletedItems(graph),
+            application_defaults=tenant.spec.application_defaults,
             openid=OpenIdConfigurations(where, pools.login),
         )
         return connection, pools
 
     def _reader(self, tenant: EntraTenant) -> Callable[[], Awaitable[OperatorCredential]]:
-        if tenant.spec.auth.client_secret is None:
-            return self._assertion
-        reference = tenant.spec.auth.client_secret.secret_ref
+        auth = tenant.spec.auth
+        if auth.client_secret is not None:
+            secret_ref = auth.client_secret.secret_ref
+            return partial(self._client_secret, secret_ref.name, secret_ref.key)
+        if auth.certificate is not None:
+            return partial(self._certificate, auth.certificate.secret_ref.name)
+        return self._assertion
 
-        async def client_secret() -> OperatorCredential:
-            where = f"Secret '{self._identity.namespace}/{reference.name}', key '{reference.key}'"
-            value = await self._secrets.value(
-                self._identity.namespace, reference.name, reference.key
+    async def _client_secret(self, name: str, key: str) -> OperatorCredential:
+        return OperatorCredential(client_secret=await self._value(name, key))
+
+    async def _certificate(self, name: str) -> OperatorCredential:
+        return OperatorCredential(
+            private_key=await self._value(name, "tls.key"),
+            certificate=(await self._value(name, "tls.crt")).get_secret_value(),
+        )
+
+    async def _value(self, name: str, key: str) -> SecretStr:
+        """A value in the operator's own namespace, without blanks around it."""
+        namespace = self._identity.namespace
+        value = await self._secrets.value(namespace, name, key)
+        text = value.get_secret_value().strip() if value else ""
+        if not text:
+            raise Waiting(
+                "CredentialNotFound",
+                f"Secret '{namespace}/{name}', key '{key}', is missing or empty",
             )
-            if value is None or not value.get_secret_value().strip():
-                raise Waiting("CredentialNotFound", f"{where}, is missing or empty")
-            return OperatorCredential(client_secret=SecretStr(value.get_secret_value().strip()))
-
-        return client_secret
+        return SecretStr(text)
 
     async def _assertion(self) -> OperatorCredential:
         path = self._identity.token_file

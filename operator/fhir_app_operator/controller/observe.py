@@ -35,8 +35,8 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     if status.object_id is None or _verification_due(connection, uid, world.clock()):
         return False
     snapshot = await connection.inventory.snapshot(world.snapshot_age)
-    application = snapshot.applications.get(status.object_id) if snapshot else None
-    if snapshot is None or application is None:
+    application = snapshot.applications.get(status.object_id)
+    if application is None:
         return False
     work.observed = replace(
         work.observed,

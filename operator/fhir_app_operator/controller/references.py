@@ -43,7 +43,23 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     issuer = await connection.openid.issuer(server.token_version)
     user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
     graph = await connection.graph_permissions() if user_flow else server.permissions
-    return desired.desired(registration, work.identity, connection.directory, server, issuer, graph)
+    return desired.desired(
+        registration, work.identity, connection.directory, server, issuer, graph,
+        await _defaults(connection),
+    )  # fmt: skip
+
+
+async def _defaults(connection: Connection) -> desired.Defaults:
+    """The tenant's defaults; further owners must not push the operator itself out."""
+    found = connection.application_defaults
+    if found is None:
+        return desired.Defaults()
+    owners = frozenset(found.owners)
+    return desired.Defaults(
+        service_management_reference=found.service_management_reference,
+        owners=owners | {await connection.inventory.own_id()} if owners else owners,
+        tags=frozenset(found.tags),
+    )
 
 
 async def tenant_of(world: World, registration: FhirAppRegistration) -> EntraTenant:

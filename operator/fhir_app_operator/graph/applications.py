@@ -71,18 +71,24 @@ class Applications:
         body = await self._graph.get(path, {"$select": SELECT})
         return None if body is None else parse(ApplicationDocument, body).to_model()
 
-    async def upsert(self, unique_name: str, changes: ApplicationChanges) -> Application:
+    async def upsert(
+        self, unique_name: str, changes: ApplicationChanges, owners: frozenset[str] = frozenset()
+    ) -> Application:
         """Create the application with that key, or bring the existing one to `changes`.
 
         Send it only when the key was not found and status names no application: an upsert that
-        meets an existing object updates it.
+        meets an existing object updates it. `owners` are object ids, bound at creation; they must
+        hold the caller's own then.
 
         Raises:
             Stalled: `ApplicationDeleted` if a soft-deleted application holds the key.
             Stalled, Waiting: by consequence.
         """
         path = f"/applications(uniqueName='{quoted(unique_name)}')"
-        call = Call(method="PATCH", path=path, payload=changes_document(changes), headers=UPSERT)
+        payload = changes_document(changes)
+        if owners:
+            payload["owners@odata.bind"] = [self._graph.object_url(each) for each in sorted(owners)]
+        call = Call(method="PATCH", path=path, payload=payload, headers=UPSERT)
         try:
             answer = await self._graph.send(call)
         except Refused as refused:

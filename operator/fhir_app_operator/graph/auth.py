@@ -34,15 +34,24 @@ class Probe(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCredential:
-    """What the operator proves its identity with: exactly one of the two is set."""
+    """What the operator proves itself with: a secret, an assertion, or key and certificate."""
 
     client_secret: SecretStr | None = None
     assertion: SecretStr | None = None
+    private_key: SecretStr | None = None
+    """PEM; with `certificate`."""
+    certificate: str | None = None
+    """PEM, the leaf first."""
 
     def for_msal(self) -> str | dict[str, str]:
         """Return it in the form that MSAL's `client_credential` takes."""
         if self.assertion is not None:
             return {"client_assertion": self.assertion.get_secret_value()}
+        if self.private_key is not None and self.certificate is not None:
+            return {
+                "private_key": self.private_key.get_secret_value(),
+                "public_certificate": self.certificate,
+            }
         return self.client_secret.get_secret_value() if self.client_secret else ""
 
 

@@ -107,6 +107,10 @@ class GraphClient:
         self._sleep = sleep
         self._observe = observe
 
+    def object_url(self, object_id: str) -> str:
+        """Return the URL of a directory object, as `@odata.bind` takes it."""
+        return f"{self._base}/directoryObjects/{object_id}"
+
     async def get(
         self, path: str, params: Mapping[str, str] | None = None
     ) -> dict[str, Any] | None:

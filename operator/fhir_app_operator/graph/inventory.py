@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.client import GraphClient
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.wire import (
@@ -61,8 +62,8 @@ class Inventory:
         self._own_id: str | None = None
         self._snapshot: Snapshot | None = None
 
-    async def snapshot(self, max_age: timedelta) -> Snapshot | None:
-        """Return a snapshot no older than `max_age`; None if the directory does not show us.
+    async def snapshot(self, max_age: timedelta) -> Snapshot:
+        """Return a snapshot no older than `max_age`.
 
         Raises:
             Stalled, Waiting: by consequence.
@@ -70,16 +71,27 @@ class Inventory:
         async with self._lock:
             known = self._snapshot
             if known is None or self._clock() - known.taken_at >= max_age:
-                self._snapshot = await self._take()
-            return self._snapshot
+                known = self._snapshot = await self._take()
+            return known
 
-    async def _take(self) -> Snapshot | None:
+    async def own_id(self) -> str:
+        """Return the object id of the operator's own service principal.
+
+        Raises:
+            Waiting: `TenantNotReady`, the directory does not show it.
+        """
         if self._own_id is None:
             self._own_id = await self._service_principals.id_of(self._client_id)
         if self._own_id is None:
-            return None
+            raise Waiting(
+                "TenantNotReady",
+                f"the directory does not show the service principal of {self._client_id}",
+            )
+        return self._own_id
+
+    async def _take(self) -> Snapshot:
+        owned = f"/servicePrincipals/{await self.own_id()}/ownedObjects/microsoft.graph"
         taken_at = self._clock()
-        owned = f"/servicePrincipals/{self._own_id}/ownedObjects/microsoft.graph"
         applications, principals = {}, {}
         query = {"$select": SELECT, "$top": _PAGE}
         async for body in self._graph.pages(f"{owned}.application", query):

@@ -140,6 +140,7 @@ class ApplicationDocument(Document):
     api: _Api | None = None
     app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
     required_resource_access: Annotated[list[_RequiredAccess], BeforeValidator(_list)] = []
+    service_management_reference: str | None = None
     password_credentials: Annotated[list[Password], BeforeValidator(_list)] = []
     created_date_time: datetime | None = None
 
@@ -162,6 +163,7 @@ class ApplicationDocument(Document):
             app_roles=tuple(_role(role) for role in self.app_roles),
             scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes),
             resource_access=frozenset(_accesses(self.required_resource_access)),
+            service_management_reference=self.service_management_reference,
             passwords=tuple(password.to_model() for password in self.password_credentials),
             created_at=self.created_date_time,
         )
@@ -237,6 +239,7 @@ def changes_document(changes: ApplicationChanges) -> dict[str, Any]:
         "api": api or None,
         "appRoles": _each(changes.app_roles, _role_document),
         "requiredResourceAccess": _required(changes.resource_access),
+        "serviceManagementReference": changes.service_management_reference,
     })  # fmt: skip
 
 

@@ -6,7 +6,7 @@ Reads nothing: the tenant, the issuer's facts and the referenced server come in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import (
@@ -54,6 +54,15 @@ class PermissionIds:
 
     scopes: Mapping[str, str] = field(default_factory=dict)
     app_roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a tenant gives to every application."""
+
+    service_management_reference: str | None = None
+    owners: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +140,7 @@ def desired(
     server: Server,
     issuer: Issuer,
     graph: PermissionIds,
+    defaults: Defaults | None = None,
 ) -> Desired:
     """Return what `registration` should come to.
 
@@ -141,6 +151,7 @@ def desired(
         server: for a Resource its own facts, else those of the referenced server.
         issuer: issuer and keys of the server's token version.
         graph: ids of Microsoft Graph's delegated permissions, for user flows.
+        defaults: what the tenant gives to every application.
 
     Raises:
         Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
@@ -149,7 +160,9 @@ def desired(
     spec = registration.spec
     return Desired(
         registration=identity,
-        application=_application(registration, identity, tenant, server, graph),
+        application=_with_defaults(
+            _application(registration, identity, tenant, server, graph), defaults or Defaults()
+        ),
         credential=_credential(registration),
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
@@ -180,6 +193,15 @@ def _application(
         app_roles=permissions.app_roles(resource, *where) if resource else (),
         scopes=permissions.scopes(resource, *where) if resource else (),
         resource_access=frozenset(_resource_access(registration, server, graph)),
+    )
+
+
+def _with_defaults(application: DesiredApplication, defaults: Defaults) -> DesiredApplication:
+    return replace(
+        application,
+        tags=application.tags | defaults.tags,
+        owners=defaults.owners,
+        service_management_reference=defaults.service_management_reference,
     )
 
 

@@ -128,6 +128,7 @@ class Application:
     app_roles: tuple[AppRole, ...] = ()
     scopes: tuple[PermissionScope, ...] = ()
     resource_access: frozenset[ResourceAccess] = frozenset()
+    service_management_reference: str | None = None
     passwords: tuple[PasswordCredential, ...] = ()
     created_at: datetime | None = None
 
@@ -167,6 +168,7 @@ class ApplicationChanges:
     app_roles: tuple[AppRole, ...] | None = None
     scopes: tuple[PermissionScope, ...] | None = None
     resource_access: frozenset[ResourceAccess] | None = None
+    service_management_reference: str | None = None
 
 
 _CHANGEABLE: Final = tuple(
@@ -190,6 +192,10 @@ class DesiredApplication:
     app_roles: tuple[AppRole, ...] = ()
     scopes: tuple[PermissionScope, ...] = ()
     resource_access: frozenset[ResourceAccess] = frozenset()
+    service_management_reference: str | None = None
+    """None: left alone."""
+    owners: frozenset[str] = frozenset()
+    """Bound at creation only: later owners are people's business."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,9 +283,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApplication:
-    """Upsert by `uniqueName`: a second try can never make a second application."""
+    """Upsert by `uniqueName`: a second try can never make a second application.
+
+    `owners` are object ids that are bound with it; empty leaves that to the directory.
+    """
 
     changes: ApplicationChanges
+    owners: frozenset[str] = frozenset()
     reason: str = "ApplicationMissing"
 
 

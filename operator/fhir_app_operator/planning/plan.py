@@ -170,7 +170,7 @@ def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, 
     if observed.deleted_application_id is not None:
         return (RestoreApplication(object_id=observed.deleted_application_id),)
     if observed.recorded_object_id is None:
-        return (CreateApplication(changes=_creation(desired)),)
+        return (CreateApplication(changes=_creation(desired), owners=desired.application.owners),)
     if observed.recorded_is_young:
         raise Waiting(
             "NotYetReplicated",
@@ -203,6 +203,7 @@ def _creation(desired: Desired) -> ApplicationChanges:
         app_roles=wanted.app_roles or None,
         scopes=wanted.scopes or None,
         resource_access=wanted.resource_access or None,
+        service_management_reference=wanted.service_management_reference,
     )
 
 
@@ -245,6 +246,9 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
         app_roles=_roles(desired, live),
         scopes=_scopes(desired, live),
         resource_access=_changed(wanted.resource_access, live.resource_access),
+        service_management_reference=_changed(
+            wanted.service_management_reference, live.service_management_reference
+        ),
     )
 
 

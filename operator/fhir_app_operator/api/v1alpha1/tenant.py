@@ -12,6 +12,7 @@ from fhir_app_operator.api.v1alpha1.schema import (
     ApiModel,
     DnsName,
     Metadata,
+    NameReference,
     Uuid,
     rule,
     rules,
@@ -59,14 +60,23 @@ class ClientSecretAuth(ApiModel):
     )
 
 
+class CertificateAuth(ApiModel):
+    """Sign in with a certificate."""
+
+    secret_ref: NameReference = Field(
+        description="A Secret of type kubernetes.io/tls in the operator's own namespace."
+    )
+
+
 class TenantAuth(ApiModel):
     """How the operator signs in; exactly one member."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "[has(self.workloadIdentity), has(self.clientSecret)].filter(x, x).size() == 1",
-                "`auth` must have exactly one of workloadIdentity and clientSecret",
+                "[has(self.workloadIdentity), has(self.clientSecret), has(self.certificate)]"
+                ".filter(x, x).size() == 1",
+                "`auth` must have exactly one of workloadIdentity, clientSecret and certificate",
             )
         )
     )
@@ -76,6 +86,30 @@ class TenantAuth(ApiModel):
     client_secret: ClientSecretAuth | None = Field(
         default=None, description="A client secret kept in a Secret."
     )
+    certificate: CertificateAuth | None = Field(
+        default=None, description="A certificate and its key, such as cert-manager keeps them."
+    )
+
+
+_Tag = Annotated[str, Field(pattern=r"^\S+$", min_length=1, max_length=256)]
+
+
+class ApplicationDefaults(ApiModel):
+    """What every application in the tenant gets; some tenants refuse creation without it."""
+
+    service_management_reference: Annotated[str, Field(min_length=1, max_length=256)] | None = (
+        Field(default=None, description="Reference to the asset in a service management system.")
+    )
+    owners: Annotated[
+        tuple[Uuid, ...],
+        Field(max_length=19, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = Field(
+        default=(),
+        description="Object ids of further owners, set when an application is created.",
+    )
+    tags: Annotated[
+        tuple[_Tag, ...], Field(max_length=20, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = Field(default=(), description="Further tags.")
 
 
 _LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
@@ -203,6 +237,10 @@ class TenantSpec(ApiModel):
     allowed_namespaces: AllowedNamespaces | None = Field(
         default=None,
         description="Which namespaces may have registrations here. Default: none.",
+    )
+
+    application_defaults: ApplicationDefaults | None = Field(
+        default=None, description="What every application in the tenant gets."
     )
 
     def allows(self, namespace_labels: dict[str, str]) -> bool:
