@@ -33,7 +33,7 @@ check: $(INSTALLED)  ## format, lint, types, layers, generated files
 	$(RUN)/lint-imports
 	$(RUN)/python -m dev.generated --check
 
-generate: $(INSTALLED)  ## write the generated files anew (crds/)
+generate: $(INSTALLED)  ## write the generated files anew (crds/, docs/api.md)
 	$(RUN)/python -m dev.generated
 
 format: $(INSTALLED)  ## format and repair what can be

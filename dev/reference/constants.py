@@ -48,4 +48,5 @@ def _text(statement: ast.stmt | None) -> str | None:
     match statement:
         case ast.Expr(value=ast.Constant(value=str(text))):
             return " ".join(text.split())
-    return None
+        case _:
+            return None

@@ -9,9 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fhir_app_operator.api.v1alpha1.schema import (
+    DNS_NAME_PATTERN,
+    DURATION_PATTERN,
+    UUID_PATTERN,
+)
+
 RULES: Final = "x-kubernetes-validations"
 
 _DEFAULT_IN_WORDS: Final = re.compile(r"\s*Default: (?P<value>.+?)\.(?=\s|$)")
+_KNOWN_PATTERNS: Final = {
+    DNS_NAME_PATTERN: "DNS name",
+    DURATION_PATTERN: "duration",
+    UUID_PATTERN: "UUID",
+}
+_PLURALS: Final = {"string": "strings", "integer": "integers", "object": "objects"}
 _ENVELOPE: Final = ("apiVersion", "kind", "metadata")
 
 
@@ -31,9 +43,9 @@ class Rule:
 class Field:
     """One field.
 
-    `path` starts at the object's root (`spec.redirectUris.web`), with `[]` for the entries of a list
-    that are objects and `.*` for the values of a map; `kind` says what it may hold, `default` is
-    code or words, empty if there is none.
+    `path` starts at the object's root (`spec.redirectUris.web`), with `[]` for the entries of a
+    list that are objects and `.*` for the values of a map; `kind` says what it may hold, `default`
+    is code or words, empty if there is none.
     """
 
     path: str
@@ -117,22 +129,39 @@ def _kind(schema: dict[str, Any], path: str) -> str:
         return _alternatives([f"`{_value(value)}`" for value in schema["enum"]])
     match schema.get("type"):
         case "string":
-            return _bounded("string", _string_bounds(schema))
+            return _text(schema)
         case "integer":
             return _bounded("integer", _range(schema))
+        case "array" | "object":
+            return _container(schema, path)
         case "boolean":
             return "boolean"
-        case "array":
-            what = "set" if schema.get("x-kubernetes-list-type") == "set" else "list"
-            entries = _kind(schema["items"], f"{path}[]")
-            return _bounded(f"{what} of {entries}", _count(schema, "Items", "entries"))
-        case "object" if "additionalProperties" in schema:
-            values = _kind(schema["additionalProperties"], f"{path}.*")
-            return _bounded(f"map of {values}", _count(schema, "Properties", "entries"))
-        case "object":
-            return "object"
         case other:
             raise UnreadableSchemaError(f"{path} is of type {other!r}")
+
+
+def _text(schema: dict[str, Any]) -> str:
+    pattern = schema.get("pattern", "")
+    return _KNOWN_PATTERNS.get(pattern) or _bounded("string", _string_bounds(schema))
+
+
+def _container(schema: dict[str, Any], path: str) -> str:
+    if "items" in schema:
+        what = "set" if schema.get("x-kubernetes-list-type") == "set" else "list"
+        entries = _plural(_kind(schema["items"], f"{path}[]"))
+        return _bounded(f"{what} of {entries}", _count(schema, "Items", "entries"))
+    if "additionalProperties" in schema:
+        values = _plural(_kind(schema["additionalProperties"], f"{path}.*"))
+        return _bounded(f"map of {values}", _count(schema, "Properties", "entries"))
+    return "object"
+
+
+def _plural(kind: str) -> str:
+    """`strings (1 to 9 characters)` for `string; 1 to 9 characters`, and so on."""
+    what, _, bounds = kind.partition("; ")
+    if what in _KNOWN_PATTERNS.values():
+        return f"{what}s"
+    return _PLURALS.get(what, what) + (f" ({bounds})" if bounds else "")
 
 
 def _alternatives(values: list[str]) -> str:

@@ -23,8 +23,9 @@ stands here; what depends on the tenant becomes a condition instead, whose reaso
 [Operating it](operations.md#troubleshooting-by-reason) explains.
 
 In the tables, `[]` after a field stands for each entry of that list, and `.*` for each value of
-that map; a *set* is a list without repeated entries. Durations are hours, minutes and seconds in
-Go's notation, such as `4320h` or `1h30m`."""
+that map; a *set* is a list without repeated entries; a duration is hours, minutes and seconds in
+Go's notation, such as `4320h` or `1h30m`; a DNS name is lower case, as names of Kubernetes objects
+are."""
 _NAMES_TITLE: Final = "Labels, annotations and finalizers"
 
 
@@ -62,7 +63,7 @@ def _kind(definition: dict[str, Any]) -> str:
         f"{schema['description']} {_identity(definition['spec'])}",
         "### Spec",
         _spec_table(spec, use),
-        *_use_by_type(use, _types(schema)),
+        *_use_by_type(spec, use, _types(schema)),
         "### Rules",
         _rules(rules.get("", ()), spec),
         "### Status",
@@ -104,10 +105,13 @@ def _required(each: Field, by_type: dict[str, Use]) -> str:
     return f"for {', '.join(types)}" if types else "no"
 
 
-def _use_by_type(use: Matrix, types: Sequence[str]) -> list[str]:
+def _use_by_type(spec: Iterable[Field], use: Matrix, types: Sequence[str]) -> list[str]:
     if not use:
         return []
-    rows = [(f"`{name}`", *(str(found[kind]) for kind in types)) for name, found in use.items()]
+    paths = [each.path.removeprefix("spec.") for each in spec]
+    rows = [
+        (f"`{path}`", *(str(use[path][kind]) for kind in types)) for path in paths if path in use
+    ]
     return [
         "### Fields by type",
         "Fields that are not in this table are optional for every type.",
@@ -133,10 +137,14 @@ def _status_table(status: Iterable[Field]) -> str:
 
 def _columns(columns: Iterable[dict[str, Any]]) -> str:
     rows = [
-        (each["name"], f"`{each['jsonPath']}`", "with `-o wide`" if each.get("priority") else "")
+        (
+            each["name"],
+            f"`{each['jsonPath']}`",
+            "with `-o wide`" if each.get("priority") else "always",
+        )
         for each in columns
     ]
-    return _table(("column", "shows", ""), rows)
+    return _table(("column", "shows", "when"), rows)
 
 
 def _names() -> str:

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -16,12 +17,13 @@ import httpx
 from dev.cluster.control_plane import ControlPlane
 from dev.cluster.ports import LOOPBACK
 from dev.sandbox.errors import SandboxError
-from dev.sandbox.programs import Program, Programs, tail
+from dev.sandbox.programs import Program, Programs, console_script, tail
 from dev.sandbox.tokens import NAMESPACE, TokenFiles
 
 _GRACE_SECONDS = 3.0
 _REQUEST_SECONDS = 2.0
 _STOP_SECONDS = 30.0
+_COMMAND_SECONDS = 60.0
 # Below what Linux, macOS and IANA give to outgoing connections, so that nobody has the port by
 # chance between two runs of the operator.
 _PORTS = range(20_000, 30_000)
@@ -87,6 +89,19 @@ class OperatorProcess:
         """End it with a signal (the default gives it no chance) and start it again."""
         self.stop(number)
         self.start()
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the same program in the same environment, as in its Pod."""
+        script = console_script(self._program.command[0])
+        environment = {"PATH": os.defpath, "COLUMNS": "200", **self._program.environment}
+        return subprocess.run(
+            [str(script), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_SECONDS,
+        )
 
     def _is_ready(self, client: httpx.Client) -> bool:
         try:

@@ -245,3 +245,40 @@ def test_sigterm_ends_the_operator_cleanly_and_quickly(clinic):
     assert clinic.operator.stop(signal.SIGTERM) == 0
     assert time.monotonic() - started < 10
     clinic.operator.start()
+
+
+def test_a_restart_of_the_api_server_is_survived_and_nothing_is_missed(clinic):
+    pid = clinic.operator.pid
+    clinic.cluster.restart_api_server()
+    spec = {
+        "type": "Service",
+        "fhirServerRef": {"name": "fhir-server"},
+        "appRoles": ["globalReader"],
+    }
+    clinic.create(registration("after-restart", spec))
+    clinic.wait_ready("after-restart")
+    name = secret_name(clinic, "after-restart")
+    clinic.cluster.kubectl("delete", "secret", name, "-n", "clinic")
+    clinic.wait(lambda: clinic.get("secret", name), "the Secret is back")
+    assert clinic.operator.pid == pid
+    assert clinic.operator.exit_code is None
+
+
+def test_check_finds_nothing_missing_in_the_operators_own_place(clinic):
+    answer = clinic.operator.command("check")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "RBAC: secrets" in answer.stdout
+
+
+def test_plan_shows_what_a_file_would_come_to(clinic, tmp_path):
+    spec = {
+        "type": "Service",
+        "fhirServerRef": {"name": "fhir-server"},
+        "appRoles": ["globalReader"],
+    }
+    path = tmp_path / "new.json"
+    path.write_text(json.dumps(registration("planned", spec)))
+    answer = clinic.operator.command("plan", "-f", str(path))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "IssueCredential" in answer.stdout
+    assert clinic.get("fhirapp", "planned") is None
