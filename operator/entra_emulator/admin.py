@@ -1,4 +1,4 @@
-"""The emulator's own API under `/_emulator`: faults, clock, lag, latency, log, objects.
+"""The emulator's own API under `/_emulator`: faults, quotas, clock, lag, latency, log, objects.
 
 For tests and demonstrations; it has no counterpart in the cloud and is off unless asked for.
 """
@@ -19,6 +19,7 @@ from entra_emulator.clock import timestamp
 from entra_emulator.directory.directory import Directory
 from entra_emulator.directory.store import MAX_LAG, Entity, Kind
 from entra_emulator.reading import BadJson, BodyTooLarge, read_body, read_object
+from entra_emulator.throttling import UNITS, Size
 from entra_emulator.weather import Fault
 from entra_emulator.world import World
 
@@ -48,6 +49,8 @@ def routes(world: World) -> list[Route]:
         Route("/faults", api.clear_faults, methods=["DELETE"]),
         Route("/lag", _with_body(api.set_lag), methods=["PUT"]),
         Route("/latency", _with_body(api.set_latency), methods=["PUT"]),
+        Route("/throttling", api.show_throttling, methods=["GET"]),
+        Route("/throttling", _with_body(api.set_throttling), methods=["PUT"]),
         Route("/clock", _with_body(api.advance), methods=["POST"]),
         Route("/objects", api.objects, methods=["GET"]),
         Route("/reset", api.reset, methods=["POST"]),
@@ -88,6 +91,17 @@ class _Api:
         self._world.weather.latency = _number(body, "seconds", MAX_LATENCY)
         return JSONResponse({"seconds": self._world.weather.latency})
 
+    async def show_throttling(self, _request: Request) -> Response:
+        return JSONResponse(self._world.quotas.as_json())
+
+    def set_throttling(self, body: Body) -> Response:
+        _only(body, {"enabled", "size"})
+        enabled = body.get("enabled")
+        if not isinstance(enabled, bool):
+            raise _Refused("enabled must be true or false")
+        self._world.quotas.set(enabled=enabled, size=_size(body))
+        return JSONResponse(self._world.quotas.as_json())
+
     def advance(self, body: Body) -> Response:
         _only(body, {"advanceSeconds"})
         seconds = _number(body, "advanceSeconds", MAX_ADVANCE)
@@ -119,6 +133,14 @@ def _with_body(handler: Callable[[Body], Response]) -> Callable[[Request], Any]:
             return JSONResponse({"error": f"the body has more than {MAX_BODY} bytes"}, 413)
 
     return endpoint
+
+
+def _size(body: Body) -> Size:
+    size = body.get("size", "S")
+    for known in UNITS:
+        if size == known:
+            return known
+    raise _Refused(f"size must be one of {', '.join(UNITS)}")
 
 
 def _fault(body: Body) -> Fault:

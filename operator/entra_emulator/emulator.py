@@ -16,6 +16,7 @@ from entra_emulator.graph import endpoint
 from entra_emulator.journal import Journal
 from entra_emulator.seeds import Seeds
 from entra_emulator.signin import endpoints
+from entra_emulator.throttling import Quotas
 from entra_emulator.weather import Weather
 from entra_emulator.world import World
 
@@ -72,12 +73,17 @@ class Emulator:
         return self._world.weather
 
     @property
+    def quotas(self) -> Quotas:
+        """The quotas of Graph's callers, off at first."""
+        return self._world.quotas
+
+    @property
     def requests(self) -> Journal:
         """The log of requests to sign-in and Graph."""
         return self._world.journal
 
     def reset(self) -> None:
-        """Back to the seeds: no faults, no lag, no sessions, an empty log. The clock goes on."""
+        """Back to the seeds: no faults, lag, quotas, sessions; an empty log. The clock goes on."""
         self._world.reset()
 
     def _routes(self) -> list[BaseRoute]:

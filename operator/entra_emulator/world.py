@@ -10,6 +10,7 @@ from entra_emulator.journal import Journal
 from entra_emulator.seeds import Seeds, plant
 from entra_emulator.signin.keys import SigningKey
 from entra_emulator.signin.sessions import Sessions
+from entra_emulator.throttling import Quotas
 from entra_emulator.weather import Weather
 
 
@@ -24,6 +25,7 @@ class World:
     key: SigningKey
     journal: Journal = field(default_factory=Journal)
     weather: Weather = field(default_factory=Weather)
+    quotas: Quotas = field(default_factory=Quotas)
     sessions: Sessions = field(default_factory=Sessions)
 
     @classmethod
@@ -34,9 +36,10 @@ class World:
         return world
 
     def reset(self) -> None:
-        """Back to the seeds: no faults, no lag, no sessions, an empty log. The clock goes on."""
+        """Back to the seeds: no faults, lag, quotas, sessions; an empty log. The clock goes on."""
         self.directory = Directory(self.clock)
         plant(self.directory, self.seeds)
         self.journal.clear()
         self.weather.clear()
+        self.quotas.set(enabled=False)
         self.sessions = Sessions()

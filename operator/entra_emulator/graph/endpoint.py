@@ -19,9 +19,10 @@ from entra_emulator.clock import timestamp
 from entra_emulator.directory import deleted_items
 from entra_emulator.directory.errors import GraphError, bad_request, denied
 from entra_emulator.graph import access, options, paths
-from entra_emulator.graph.calls import Answer, Call, Route, route_of
+from entra_emulator.graph.calls import Answer, Call, Caller, Route, route_of
 from entra_emulator.graph.surface import ROUTES
 from entra_emulator.reading import BadJson, BodyTooLarge, read_body, read_object
+from entra_emulator.throttling import TELLING, Refusal
 from entra_emulator.world import World
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -41,18 +42,21 @@ _SERVER = {
 async def serve(world: World, request: Request) -> Response:
     """The response to a Graph request."""
     try:
-        route, answer = await _answer(world, request)
+        answer = await _answer(world, request)
+    except _Throttled as throttled:
+        return _throttling(world, request, throttled.refusal)
     except GraphError as error:
         return refusal(world, request, error)
-    return _success(request, route, answer)
+    return _success(request, answer)
 
 
-async def _answer(world: World, request: Request) -> tuple[Route, Answer]:
+async def _answer(world: World, request: Request) -> Answer:
     raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
     path = paths.tokens(raw_path)
     caller = access.caller_of(world, request.headers.get("authorization"))
     request.state.caller = caller.app_id
     route, keys = route_of(ROUTES, request.method, path)
+    _charge(world, request, caller, _units(route, request))
     if not route.allows(caller.permissions):
         raise denied()
     eventual = request.headers.get("consistencylevel", "").lower() == "eventual"
@@ -67,7 +71,37 @@ async def _answer(world: World, request: Request) -> tuple[Route, Answer]:
         path=request.scope["path"],
     )
     deleted_items.purge_expired(world.directory)
-    return route, route.handler(call)
+    return route.handler(call)
+
+
+class _Throttled(Exception):
+    """The caller has spent a quota."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def _charge(world: World, request: Request, caller: Caller, units: int) -> None:
+    """Take the request from the caller's quotas; what it came to is kept for the headers."""
+    charge = world.quotas.charge(
+        caller.app_id,
+        world.directory.tenant_id,
+        units,
+        is_write=request.method != "GET",
+        now=world.clock.now(),
+    )
+    request.state.units, request.state.use = units, charge.use
+    if charge.refusal is not None:
+        raise _Throttled(charge.refusal)
+
+
+def _throttling(world: World, request: Request, why: Refusal) -> Response:
+    error = GraphError(429, "TooManyRequests", "Please retry again later.")
+    response = refusal(world, request, error, why.retry_after)
+    response.headers["x-ms-throttle-scope"] = why.scope
+    response.headers["x-ms-throttle-information"] = why.reason
+    return response
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
@@ -95,11 +129,8 @@ def _prefers(request: Request, wanted: str) -> bool:
     return wanted in {value.strip().lower() for value in values.split(",")}
 
 
-def _success(request: Request, route: Route, answer: Answer) -> Response:
-    headers = _common(request) | {
-        "OData-Version": "4.0",
-        "x-ms-resource-unit": str(_units(route, request)),
-    }
+def _success(request: Request, answer: Answer) -> Response:
+    headers = _common(request) | {"OData-Version": "4.0"}
     if answer.location is not None:
         headers["Location"] = answer.location
     if answer.body is None:
@@ -118,8 +149,7 @@ def refusal(
     world: World, request: Request, error: GraphError, retry_after: int | None = None
 ) -> Response:
     """The response that tells of an error; `retry_after` in seconds."""
-    headers = _common(request) | {"x-ms-resource-unit": "1"}
-    headers["Content-Type"] = "application/json"
+    headers = _common(request) | {"Content-Type": "application/json"}
     if error.status == 401:  # noqa: PLR2004 - the HTTP status
         headers["WWW-Authenticate"] = (
             f'Bearer realm="", authorization_uri="{world.origin}/common/oauth2/authorize", '
@@ -144,21 +174,27 @@ def refusal(
 def _common(request: Request) -> dict[str, str]:
     request_id = str(uuid4())
     given = request.headers.get("client-request-id", "")
+    use = getattr(request.state, "use", 0)
+    told = {"x-ms-throttle-limit-percentage": f"{use:.2f}"} if use >= TELLING else {}
     return {
         "Cache-Control": "no-cache",
         "Strict-Transport-Security": "max-age=31536000",
         "request-id": request_id,
         "client-request-id": given if _REQUEST_ID.fullmatch(given) else request_id,
         "x-ms-ags-diagnostic": json.dumps(_SERVER, separators=(",", ":")),
+        "x-ms-resource-unit": str(getattr(request.state, "units", 1)),
+        **told,
     }
 
 
 def _units(route: Route, request: Request) -> int:
     """The resource units of the request: `$select` and small pages make it cheaper."""
     units = route.units
-    query = request.query_params
+    query = {name.lower(): value for name, value in request.query_params.items()}
     if "$select" in query:
         units -= 1
+    if "$expand" in query:
+        units += 1
     top = query.get("$top", "")
     if top.isdecimal() and int(top[:9]) < _TOP_DISCOUNT:
         units -= 1

@@ -71,12 +71,15 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
         Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 10.
     """
     refuse_foreign_secret(desired.secret_name, observed)
+    application = observed.application
+    if application is None:
+        return _missing_application(desired, observed)
+    _refuse_stranger(desired, application)
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
-        partial(_application, desired, observed),
         partial(_service_principal, observed),
-        partial(_differences, desired, observed),
+        partial(_differences, desired, application),
         partial(_credential, desired, observed, now, policy),
-        partial(_secret, desired, observed),
+        partial(_secret, desired, observed, application),
         partial(_revocations, desired, observed, now, policy),
     )
     return next((actions for step in steps if (actions := step())), ())
@@ -151,19 +154,16 @@ def refuse_foreign_secret(name: str, observed: Observed) -> None:
     )
 
 
-def _application(desired: Desired, observed: Observed) -> tuple[Action, ...]:
-    application = observed.application
-    if application is None:
-        return _missing_application(desired, observed)
-    if desired.registration.owner_tag not in application.tags:
-        holder = next((t for t in application.tags if t.startswith(OWNER_TAG_PREFIX)), None)
-        raise Stalled(
-            "OwnershipConflict",
-            f"application {application.app_id} does not carry this registration's owner tag "
-            f"'{desired.registration.owner_tag}' (it has: {holder or 'none'}); it is left "
-            "untouched. Give it the tag back, or delete this registration",
-        )
-    return ()
+def _refuse_stranger(desired: Desired, application: Application) -> None:
+    if desired.registration.owner_tag in application.tags:
+        return
+    holder = next((t for t in application.tags if t.startswith(OWNER_TAG_PREFIX)), None)
+    raise Stalled(
+        "OwnershipConflict",
+        f"application {application.app_id} does not carry this registration's owner tag "
+        f"'{desired.registration.owner_tag}' (it has: {holder or 'none'}); it is left "
+        "untouched. Give it the tag back, or delete this registration",
+    )
 
 
 def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, ...]:
@@ -215,10 +215,8 @@ def _service_principal(observed: Observed) -> tuple[Action, ...]:
     return (CreateServicePrincipal(),)
 
 
-def _differences(desired: Desired, observed: Observed) -> tuple[Action, ...]:
-    if observed.application is None:
-        return ()
-    changes = differences(desired, observed.application)
+def _differences(desired: Desired, application: Application) -> tuple[Action, ...]:
+    changes = differences(desired, application)
     return (UpdateApplication(changes=changes),) if changes != ApplicationChanges() else ()
 
 
@@ -306,10 +304,8 @@ def _credential(
     )
 
 
-def _secret(desired: Desired, observed: Observed) -> tuple[Action, ...]:
-    secret, application = observed.secret, observed.application
-    if application is None:
-        return ()
+def _secret(desired: Desired, observed: Observed, application: Application) -> tuple[Action, ...]:
+    secret = observed.secret
     if secret is None:
         return (WriteSecret(reason="SecretMissing"),)
     wanted = resolved(desired.connection, application.app_id)
