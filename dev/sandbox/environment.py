@@ -16,7 +16,7 @@ from dev.cluster.control_plane import ControlPlane, running_control_plane
 from dev.cluster.processes import pause
 from dev.sandbox.entra import Entra, listening, start_emulator
 from dev.sandbox.errors import SandboxError
-from dev.sandbox.operator_process import OperatorProcess, operator_process
+from dev.sandbox.operator_process import OPERATOR_COMMAND, OperatorProcess, operator_process
 from dev.sandbox.programs import Programs, running_programs
 from dev.sandbox.tokens import projected_tokens
 
@@ -34,7 +34,8 @@ class Options:
 
     `watch_secrets` also picks the RBAC; `settings` are further `FHIR_APP_OPERATOR_*` variables
     without the prefix; `operator_log` and `operator_pid` are where those files go instead of the
-    environment's own folder.
+    environment's own folder; `operator_command` is a program of this virtual environment and its
+    arguments, for those who run the operator under a profiler.
     """
 
     watch_secrets: bool = True
@@ -42,6 +43,7 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     operator_log: Path | None = None
     operator_pid: Path | None = None
+    operator_command: tuple[str, ...] = OPERATOR_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def _operator(
             settings=settings,
             log=options.operator_log,
             pid_file=options.operator_pid,
+            command=options.operator_command,
         )
         operator.start()
         yield operator

@@ -20,6 +20,8 @@ from dev.sandbox.errors import SandboxError
 from dev.sandbox.programs import Program, Programs, console_script, tail
 from dev.sandbox.tokens import NAMESPACE, TokenFiles
 
+OPERATOR_COMMAND = ("fhir-app-operator", "run")
+
 _GRACE_SECONDS = 3.0
 _REQUEST_SECONDS = 2.0
 _STOP_SECONDS = 30.0
@@ -119,11 +121,12 @@ def operator_process(
     settings: Mapping[str, str],
     log: Path | None,
     pid_file: Path | None,
+    command: tuple[str, ...] = OPERATOR_COMMAND,
 ) -> OperatorProcess:
     """The operator, not started yet.
 
     `settings` are `FHIR_APP_OPERATOR_*` variables without the prefix; `log` and `pid_file` are in
-    the environment's own folder unless given.
+    the environment's own folder unless given; `command` is what runs it.
     """
     address = f"{LOOPBACK}:{_free_port()}"
     kubeconfig = programs.folder / "operator.kubeconfig"
@@ -131,7 +134,7 @@ def operator_process(
     named = {"NAMESPACE": NAMESPACE, "LISTEN_ADDRESS": address, **settings}
     program = Program(
         name="fhir-app-operator",
-        command=("fhir-app-operator", "run"),
+        command=command,
         log=log or programs.folder / "operator.log",
         pid_file=pid_file or programs.folder / "operator.pid",
         environment={

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from entra_emulator.constants import ADMIN_CLIENT_ID, OPERATOR_CLIENT_ID, TENANT_ID
+from entra_emulator.directory import certificates
 from entra_emulator.emulator import Emulator
 from entra_emulator.exchange import ADMIN
 from entra_emulator.seeds import FederatedTrust, Seeds
@@ -37,6 +38,12 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free port.")
 @click.option("--admin", is_flag=True, help="Serve the emulator's own API under /_emulator.")
 @click.option("--operator-secret", metavar="S", help="Client secret of the operator.")
+@click.option(
+    "--operator-certificate",
+    metavar="PEMFILE",
+    type=_FILE,
+    help="Certificate with whose key the operator signs in.",
+)
 @click.option("--federated-issuer", metavar="I", help="Issuer of the operator's tokens.")
 @click.option("--federated-subject", metavar="S", help="Subject of the operator's tokens.")
 @click.option("--federated-audience", metavar="A", help="Audience of the operator's tokens.")
@@ -51,6 +58,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
     port: int,
     admin: bool,  # noqa: FBT001 - a flag of the command line
     operator_secret: str | None,
+    operator_certificate: Path | None,
     federated_issuer: str | None,
     federated_subject: str | None,
     federated_audience: str | None,
@@ -64,10 +72,13 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     trust = _trust(federated_issuer, federated_subject, federated_audience, federated_key)
-    if trust is not None and operator_secret is not None:
-        raise click.UsageError("--operator-secret and --federated-… exclude each other.")
+    if [operator_secret, operator_certificate, trust].count(None) < 2:  # noqa: PLR2004 - of three
+        raise click.UsageError(
+            "--operator-secret, --operator-certificate and --federated-… exclude each other."
+        )
     seeds = Seeds(
         operator_secret=operator_secret,
+        operator_certificate_pem=_certificate(operator_certificate),
         federated=trust,
         admin_secret=_secret(admin_secret_file),
     )
@@ -92,6 +103,17 @@ def _trust(
         return FederatedTrust(issuer, subject, audience, key.read_text(encoding="ascii"))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--federated-key") from error
+
+
+def _certificate(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        text = file.read_text(encoding="utf-8")
+        certificates.from_pem(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--operator-certificate") from error
+    return text
 
 
 def _secret(file: Path | None) -> str | None:

@@ -12,11 +12,16 @@ TENANT_ID: Final = "11111111-1111-1111-1111-111111111111"
 INITIAL_DOMAIN: Final = "clinic.onmicrosoft.com"
 VERIFIED_DOMAINS: Final = ("clinic.example", "example.com", INITIAL_DOMAIN)
 
+LOGIN_HOSTS: Final = ("login.microsoftonline.com", "login.microsoft.com")
+GRAPH_HOST: Final = "graph.microsoft.com"
+STOCK_HOSTS: Final = (*LOGIN_HOSTS, GRAPH_HOST, "management.azure.com")
+"""The real service's names that this one answers to when a proxy leads clients here."""
+
 OPERATOR_CLIENT_ID: Final = "22222222-2222-2222-2222-222222222222"
 ADMIN_CLIENT_ID: Final = "33333333-3333-3333-3333-333333333333"
 
 GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
-GRAPH_URL: Final = "https://graph.microsoft.com"
+GRAPH_URL: Final = f"https://{GRAPH_HOST}"
 MICROSOFT_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 """The tenant that owns Microsoft's first-party applications."""
 

@@ -20,7 +20,7 @@ from entra_emulator.constants import (
     OPERATOR_CLIENT_ID,
     OPERATOR_PERMISSIONS,
 )
-from entra_emulator.directory import credentials, schema, views
+from entra_emulator.directory import certificates, credentials, schema, views
 from entra_emulator.directory.directory import Directory
 from entra_emulator.directory.entities import APPLICATION, SERVICE_PRINCIPAL
 from entra_emulator.directory.store import LONG_AGO, Entity, Kind
@@ -72,16 +72,20 @@ BOB: Final = SeededUser("bob@clinic.example", "Bob", "Baker")
 class Seeds:
     """What differs from emulator to emulator.
 
-    The operator's application has a secret, a federated trust, both or neither. The administrator's
-    tool always has a secret: the given one, or a generated one, which `admin_secret` then holds.
+    The operator's application has a secret, a certificate (PEM, with an RSA key), a federated
+    trust, several of them or none. The administrator's tool always has a secret: the given one, or
+    a generated one, which `admin_secret` then holds. ValueError if the certificate cannot be read.
     """
 
     operator_secret: str | None = field(default=None, repr=False)
+    operator_certificate_pem: str | None = field(default=None, repr=False)
     federated: FederatedTrust | None = field(default=None, repr=False)
     admin_secret: str | None = field(default=None, repr=False)
     users: tuple[SeededUser, ...] = (ALICE, BOB)
 
     def __post_init__(self) -> None:
+        if self.operator_certificate_pem is not None:
+            certificates.from_pem(self.operator_certificate_pem)
         if self.admin_secret is None:
             object.__setattr__(self, "admin_secret", secrets.token_urlsafe(30))
 
@@ -96,6 +100,7 @@ def plant(directory: Directory, seeds: Seeds) -> None:
         OPERATOR_CLIENT_ID,
         "FHIR App Operator",
         secret=seeds.operator_secret,
+        certificate=seeds.operator_certificate_pem,
         federated=seeds.federated,
     )
     admin = _plant_application(
@@ -145,6 +150,7 @@ def _plant_application(
     name: str,
     *,
     secret: str | None = None,
+    certificate: str | None = None,
     federated: FederatedTrust | None = None,
 ) -> Entity:
     document: dict[str, Any] = schema.create(APPLICATION, {"displayName": name}) | {
@@ -163,6 +169,8 @@ def _plant_application(
             secret=secret,
         )
         document = credentials.add(document, credential)
+    if certificate is not None:
+        document[certificates.KEYS] = [certificates.entry(certificates.from_pem(certificate))]
     if federated is not None:
         document[views.FEDERATED] = [_federated_credential(federated)]
         directory.issuer_keys[federated.issuer] = federated.public_key_pem

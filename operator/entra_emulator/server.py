@@ -22,19 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from entra_emulator.constants import STOCK_HOSTS
 from entra_emulator.emulator import Emulator
 from entra_emulator.exchange import ABORT
 
 HOST: Final = "127.0.0.1"
-NAMES: Final = (
-    "localhost",
-    "127.0.0.1",
-    "::1",
-    "login.microsoftonline.com",
-    "login.microsoft.com",
-    "graph.microsoft.com",
-    "management.azure.com",
-)
+NAMES: Final = ("localhost", HOST, "::1", *STOCK_HOSTS)
 STOP_SECONDS: Final = 1
 _START_SECONDS: Final = 10
 

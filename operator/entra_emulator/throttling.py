@@ -79,7 +79,7 @@ class Bucket:
 
         It is taken in both cases: a request that is refused counts, and so does its repetition.
         """
-        gained = (now - self.at).total_seconds() * self.limit.rate
+        gained = max(0, (now - self.at).total_seconds()) * self.limit.rate
         before = min(self.limit.capacity, self.left + gained)
         self.at, self.left = now, max(before - cost, self.limit.capacity * (1 - MAX_USE))
         if before >= cost:

@@ -59,3 +59,13 @@ class Conflict(Waiting):
 
     def __init__(self, message: str) -> None:
         super().__init__("Conflict", message, retry_after=0.0)
+
+
+def origin(error: BaseException) -> str:
+    """Return file and line where `error` was raised, without any of its text."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"

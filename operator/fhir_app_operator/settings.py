@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +44,19 @@ def _address(text: str) -> str:
         msg = "must be an address and a port, such as 0.0.0.0:8080"
         raise ValueError(msg)
     return text
+
+
+def _proxy(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # Without the value: it may hold a password.
+        msg = "must be an http:// or https:// URL, such as http://proxy.example:3128"
+        raise ValueError(msg)
+    return url
 
 
 _Length = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_positive)]
@@ -100,7 +114,9 @@ class Settings(BaseSettings):
     )
     kubeconfig: Path | None = Field(default=None, validation_alias="KUBECONFIG")
     token_file: Path | None = Field(default=None, validation_alias="AZURE_FEDERATED_TOKEN_FILE")
-    https_proxy: str | None = Field(default=None, validation_alias="HTTPS_PROXY")
+    https_proxy: Annotated[str, AfterValidator(_proxy)] | None = Field(
+        default=None, validation_alias="HTTPS_PROXY"
+    )
     no_proxy: str = Field(default="", validation_alias="NO_PROXY")
 
     @property

@@ -124,7 +124,7 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     lab, wide, capsys
 ):
     name = await lab.ready("Resource")
-    await lab.api.send(_status(lab, name, {"objectId": "somebody-elses"}))
+    await lab.api.send(_status(lab, name, {"objectId": "99999999-0000-0000-0000-000000000000"}))
     skewed = replace(lab.world, clock=lambda: lab.emulator.clock.now().replace(year=2099))
     assert not await commands.check(skewed, lab.api, watch_secrets=False)
     shown = capsys.readouterr().out

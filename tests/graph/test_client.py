@@ -224,10 +224,10 @@ async def test_an_old_application_that_is_gone_is_no_application(graph, applicat
     with pytest.raises(Waiting, match="not found now"):
         await applications.update(app, ApplicationChanges(notes="x"), young=False)
     bin_ = DeletedItems(graph)
-    assert await bin_.holds(app.object_id)
+    assert (await bin_.application(app.object_id)).app_id == app.app_id
     await bin_.restore(app.object_id, "application")
     assert await applications.by_object_id(app.object_id) is not None
-    assert not await bin_.holds(app.object_id)
+    assert await bin_.application(app.object_id) is None
 
 
 async def test_a_key_held_in_the_bin_is_explained(applications):

@@ -13,6 +13,7 @@ from fhir_app_operator.planning.model import (
     SecretPolicy,
     SecretState,
 )
+from fhir_app_operator.planning.plan import credential_plan
 from tests.planning.worlds import NOW, POLICY, desired, password
 
 HOUR = timedelta(hours=1)
@@ -109,8 +110,35 @@ def test_an_expired_old_credential_goes_at_once():
 
 def test_an_unclaimed_credential_is_swept_after_its_grace():
     leaked = password("k2", "n2", NOW - HOUR)
-    world = observed(CURRENT, leaked)
+    seen = {"k2": NOW - HOUR}
+    world = replace(observed(CURRENT, leaked), retired=seen)
     assert revoked(world) == [(NOW - HOUR + DAY, "k2", "CredentialUnclaimed")]
+
+
+def test_a_newer_credential_that_was_in_the_secret_until_now_gets_its_overlap():
+    # A Secret restored from a backup: what was in use a moment ago is newer, and long past a sweep.
+    used = password("k2", "n2", NOW - DAY - HOUR)
+    world = observed(CURRENT, used)
+    assert revoked(world) == [(NOW + DAY, "k2", "CredentialUnclaimed")]
+    world = replace(world, retired={"k2": NOW - 2 * DAY})
+    assert revoked(world) == [(NOW - HOUR, "k2", "CredentialUnclaimed")]
+
+
+def test_without_a_proven_credential_only_what_was_never_published_goes():
+    own = [password(f"k{i}", f"n{i}", NOW - (9 - i) * DAY) for i in range(4)]
+    world = replace(observed(*own), secret=None)
+    assert [key for _, key, _ in revoked(world)] == ["k1", "k2"]
+
+
+def test_a_renewal_that_cannot_be_published_is_not_tried_on_every_pass():
+    due = password("k1", "n1", NOW - 130 * DAY)
+    tries = []
+    for failed in range(7):
+        left = [password(f"x{i}", f"x{i}", NOW) for i in range(failed)]
+        issue = credentials.due(WANTED, observed(due, *left), NOW, POLICY)
+        assert issue.planned
+        tries.append((issue.at - NOW).total_seconds() / 60)
+    assert tries == [0, 5, 10, 20, 40, 60, 60]
 
 
 def test_a_pending_credential_is_not_swept():
@@ -142,6 +170,15 @@ def test_nothing_goes_while_the_secret_holds_no_proven_credential(world):
 def test_nothing_goes_when_the_current_one_has_expired():
     world = observed(password("k0", "n0", NOW - 9 * DAY), CURRENT)
     assert revoked(world, now=CURRENT.end) == []
+
+
+def test_a_planned_renewal_that_must_wait_stops_nothing_else():
+    due = password("k1", "n1", NOW - 130 * DAY)
+    left = password("x", "x", NOW)
+    world = replace(observed(due, left), service_principal_id="sp")
+    app = replace(world.application, tags=frozenset({WANTED.registration.owner_tag}))
+    assert credential_plan(WANTED, replace(world, application=app), NOW, POLICY) == ()
+    assert credential_plan(WANTED, Observed(), NOW, POLICY) == ()
 
 
 def test_credentials_of_a_type_that_has_none_go():

@@ -110,12 +110,12 @@ def test_an_application_in_the_bin_is_restored_not_created_again():
 
 def test_a_recorded_application_that_is_not_seen_is_never_created_again():
     observed = Observed(recorded_object_id="object-1", recorded_app_id="app-1")
-    with pytest.raises(Stalled) as stalled:
-        plan(desired("Service"), observed, NOW, POLICY)
-    assert stalled.value.reason == "ApplicationDeleted"
     with pytest.raises(Waiting) as waiting:
-        plan(desired("Service"), replace(observed, recorded_is_young=True), NOW, POLICY)
+        plan(desired("Service"), observed, NOW, POLICY)
     assert waiting.value.reason == "NotYetReplicated"
+    with pytest.raises(Stalled) as stalled:
+        plan(desired("Service"), replace(observed, missing_for_sure=True), NOW, POLICY)
+    assert stalled.value.reason == "ApplicationDeleted"
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_deletion_leaves_what_is_gone_or_not_ours():
 def test_purge_empties_the_bin_of_both_objects():
     binned = Observed(deleted_application_id="object-1", deleted_service_principal_id="sp-1")
     assert deletion_plan(identity(), binned, purge=True) == (
-        Purge(object_id="object-1", what="application"),
         Purge(object_id="sp-1", what="service principal"),
+        Purge(object_id="object-1", what="application"),
     )
     assert deletion_plan(identity(), binned, purge=False) == ()
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from entra_emulator.clock import timestamp
 from entra_emulator.directory import (
+    certificates,
     credentials,
     entitlements,
     identifier_uris,
@@ -19,6 +20,7 @@ from entra_emulator.directory import (
     schema,
     service_principals,
 )
+from entra_emulator.directory.certificates import KEYS
 from entra_emulator.directory.directory import Directory
 from entra_emulator.directory.entities import APPLICATION, PERSONAL_AUDIENCES
 from entra_emulator.directory.errors import (
@@ -56,6 +58,7 @@ def create(
         "createdDateTime": timestamp(directory.clock.now()),
         "publisherDomain": directory.domains[0],
     }
+    document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now())
     _check(directory, document, None)
     issued = [_issue(directory, item) for item in _as_list(passwords)]
     for item in issued:
@@ -72,6 +75,8 @@ def update(directory: Directory, entity: Entity, body: Mapping[str, Any]) -> Non
         raise read_only("uniqueName")
     wanted = _without_passwords(before, body)
     document = schema.update(APPLICATION, before, wanted)
+    if KEYS in wanted:
+        document[KEYS] = certificates.merge(before[KEYS], document[KEYS], directory.clock.now())
     if document == before:
         return
     _check(directory, document, before)
@@ -117,10 +122,6 @@ def _without_passwords(before: Document, body: Mapping[str, Any]) -> dict[str, A
 def _check(directory: Directory, document: Document, before: Document | None) -> None:
     if not document["displayName"]:
         raise invalid_value("displayName", "Application", "The value must not be empty.")
-    if document["keyCredentials"]:
-        raise invalid_value(
-            "keyCredentials", "Application", "This directory does not take certificates."
-        )
     _check_tags(document["tags"])
     _check_audience(document)
     _check_required_access(document["requiredResourceAccess"])

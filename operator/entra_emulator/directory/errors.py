@@ -1,7 +1,7 @@
 """Refusals of the directory, with Microsoft Graph's status, code and wording.
 
 One constructor per refusal, so that a rule reads as a sentence and the text exists once. How a
-refusal is written to the wire is in `graph.answers`. Texts follow Graph's error pages and recorded
+refusal is written to the wire is in `graph.endpoint`. Texts follow Graph's error pages and recorded
 answers.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from entra_emulator.directory.certificates import KEYS, without_keys
 from entra_emulator.directory.entities import SERVICE_PRINCIPAL
 from entra_emulator.directory.redirect_uris import PLATFORMS
 
@@ -38,6 +39,7 @@ def application(document: Mapping[str, Any]) -> dict[str, Any]:
     uris = shown["web"]["redirectUris"]
     settings = [{"uri": uri, "index": None} for uri in uris]
     shown["web"] = {**shown["web"], "redirectUriSettings": settings}
+    shown[KEYS] = without_keys(shown[KEYS])
     return shown
 
 

@@ -1,39 +1,22 @@
 """Who the client of a token request is, and how it proves that.
 
-Source: "Microsoft identity platform application authentication certificate credentials", "Workload
-identity federation", and the code flow's rules per platform.
+Source: the pages of the flows, and the code flow's rules per platform. What an assertion must say is
+in `assertions`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, TypeGuard
-
-import jwt
-from jwt.types import Options
 
 from entra_emulator.directory import credentials
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.store import Document, Kind
-from entra_emulator.directory.views import FEDERATED
-from entra_emulator.signin import errors, flow_errors
+from entra_emulator.signin import assertions, errors, flow_errors
 from entra_emulator.signin.tokens import Client
 from entra_emulator.world import World
 
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-CLOCK_SKEW: Final = 300
-"""Seconds."""
 _CLIENT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_UNVERIFIED: Options = {"verify_signature": False}
-_WITHOUT_TIMES: Options = {
-    "verify_aud": False,
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-}
-
 Form = Mapping[str, str]
 
 
@@ -106,57 +89,6 @@ def _check_secret(world: World, holders: Sequence[Document], secret: str) -> Non
 
 
 def _check_assertion(world: World, application: Document, form: Form) -> None:
-    if form.get("client_assertion_type") != ASSERTION_TYPE:
+    if form.get("client_assertion_type") != assertions.TYPE:
         raise errors.assertion_type()
-    assertion = form["client_assertion"]
-    try:
-        claims = jwt.decode(assertion, options=_UNVERIFIED)
-    except (jwt.InvalidTokenError, ValueError) as error:
-        raise errors.assertion_malformed() from error
-    if claims.get("iss") == claims.get("sub") == application["appId"]:
-        raise errors.assertion_key_unknown(application["appId"])
-    issuer = _trusted_issuer(application, claims)
-    _check_signature(world, assertion, issuer)
-    _check_times(world.clock.now(), claims)
-
-
-def _trusted_issuer(application: Document, claims: Mapping[str, Any]) -> str:
-    """The issuer of a federated credential that fits the claims; matching is by exact text."""
-    issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
-    given = claims.get("aud", "")
-    audiences = [str(item) for item in (given if isinstance(given, list) else [given])]
-    known = application.get(FEDERATED, [])
-    if not known:
-        raise errors.no_federation(issuer, subject, ", ".join(audiences))
-    of_issuer = [item for item in known if item["issuer"] == issuer]
-    if not of_issuer:
-        raise errors.federation_mismatch(700211, "issuer", issuer)
-    of_subject = [item for item in of_issuer if item["subject"] == subject]
-    if not of_subject:
-        raise errors.federation_mismatch(700213, "subject", subject)
-    if not any(set(item["audiences"]) & set(audiences) for item in of_subject):
-        raise errors.federation_mismatch(700212, "audience", ", ".join(audiences))
-    return issuer
-
-
-def _check_signature(world: World, assertion: str, issuer: str) -> None:
-    key = world.directory.issuer_keys.get(issuer)
-    if key is None:
-        raise errors.assertion_signature()
-    try:
-        jwt.decode(assertion, key, algorithms=["RS256"], options=_WITHOUT_TIMES)
-    except (jwt.PyJWTError, ValueError) as error:
-        raise errors.assertion_signature() from error
-
-
-def _check_times(now: datetime, claims: Mapping[str, Any]) -> None:
-    """NumericDates may have a fraction."""
-    begins, expires = claims.get("nbf", claims.get("iat", 0)), claims.get("exp")
-    if not _is_number(begins) or not _is_number(expires):
-        raise errors.assertion_expired(now)
-    if not begins - CLOCK_SKEW <= now.timestamp() < expires + CLOCK_SKEW:
-        raise errors.assertion_expired(now)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    assertions.check(world, application, form["client_assertion"])

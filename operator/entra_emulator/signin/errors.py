@@ -176,6 +176,52 @@ def assertion_key_unknown(client_id: str) -> SignInError:
     )
 
 
+def certificate_expired(client_id: str) -> SignInError:
+    """The registered certificate's time has passed, or has not come."""
+    return SignInError(
+        401,
+        "invalid_client",
+        700027,
+        "The certificate with identifier used to sign the client assertion is expired on "
+        f"application '{client_id}'. [Reason - The key used is expired.]",
+    )
+
+
+def certificate_signature(thumbprint: str) -> SignInError:
+    """The assertion names a registered certificate, but another key signed it."""
+    return SignInError(
+        401,
+        "invalid_client",
+        700027,
+        "Client assertion failed signature validation. [Reason - The key was found, but use of the "
+        "key to verify the signature failed., Thumbprint of key used by client: "
+        f"'{thumbprint}']",
+    )
+
+
+def assertion_of_another() -> SignInError:
+    """Issuer and subject of an own assertion are the client."""
+    text = "Client assertion application identifier doesn't match 'client_id' parameter."
+    return SignInError(401, "invalid_client", 700021, text)
+
+
+def assertion_audience() -> SignInError:
+    """The assertion was made for something else than the token endpoint."""
+    text = "Client assertion audience claim does not match Realm issuer."
+    return SignInError(401, "invalid_client", 700023, text)
+
+
+def assertion_audiences(count: int) -> SignInError:
+    """An own assertion has one audience."""
+    return SignInError(
+        401,
+        "invalid_client",
+        5002741,
+        "Number of audience values in the provided client credential exceed maximum allowed. "
+        f"{count} audience values provided, maximum allowed is 1.",
+    )
+
+
 def assertion_signature() -> SignInError:
     """The issuer's key does not fit."""
     text = "Assertion failed signature validation. [Reason - The key was not found.]"

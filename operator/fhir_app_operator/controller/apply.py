@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from pydantic import SecretStr
+
 from fhir_app_operator.api.v1alpha1 import PendingCredential, RegistrationStatus
 from fhir_app_operator.controller import observe
 from fhir_app_operator.controller.connections import Connection
@@ -29,6 +31,7 @@ from fhir_app_operator.planning.model import (
     Desired,
     Intent,
     IssueCredential,
+    PasswordCredential,
     Purge,
     RecordIntent,
     RestoreApplication,
@@ -126,7 +129,12 @@ def _refuse_unseen(work: Pass, what: str) -> None:
 async def _delete(work: Pass, connection: Connection) -> None:
     """Move the application to the bin; its service principal goes along."""
     application = _application(work)
-    await connection.applications.delete(application.object_id)
+    if not await connection.applications.delete(application.object_id):
+        raise Waiting(
+            "NotYetReplicated",
+            f"application {application.app_id} was read a moment ago and is not found now",
+            retry_after=5.0,
+        )
     work.observed = replace(
         work.observed,
         application=None,
@@ -155,9 +163,15 @@ async def _update(
 
 
 async def _record_intent(world: World, work: Pass) -> None:
-    """Make the intent durable before anybody asks the directory: design rule of the protocol."""
+    """Make the intent durable before anybody asks the directory: design rule of the protocol.
+
+    The Secret is rehearsed first: a credential that cannot be published must not be made.
+    """
     now = world.clock()
     nonce = world.nonce()
+    nobody = PasswordCredential(key_id=nonce, display_name=None, start=now, end=now)
+    stand_in = NewCredential(value=SecretStr(nonce), credential=nobody, nonce=nonce, written_at=now)
+    await world.secrets.rehearse(work.secret, _content(work, stand_in))
     pending = PendingCredential(nonce=nonce, requested_at=now)
     status = work.registration.status.model_copy(
         update={**recorded(work), "pending_credential": pending}

@@ -1,18 +1,19 @@
 """Connections to directories: an HTTP pool and a token source per EntraTenant.
 
-Kept while the tenant's spec stays the same. Reads the operator's own credential where that spec
-says; sends no Graph request itself.
+Kept while the parts of the tenant's spec stay the same that a connection depends on. Reads the
+operator's own credential where that spec says; sends no Graph request itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import httpx
 from pydantic import SecretStr
@@ -27,10 +28,25 @@ from fhir_app_operator.graph.deleted_items import DeletedItems
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.service_principals import ServicePrincipals
-from fhir_app_operator.graph.transport import Outbound
+from fhir_app_operator.graph.transport import DaemonThreads, Outbound, UnreadableBundle
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
+
+
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """The application of a FHIR server, and the ids of what it exposes."""
+
+    app_id: str
+    permissions: PermissionIds
+
+
+RETIRE_AFTER: Final = timedelta(minutes=10)
+"""How long a replaced connection stays open for the passes that still use it."""
+
+_SIGN_INS: Final = 16
+"""How many sign-ins of one tenant run at once: one that hangs must not block other tenants'."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,8 +62,10 @@ class Connection:
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
     openid: OpenIdConfigurations
-    permissions: dict[str, PermissionIds] = field(default_factory=dict)
-    """Permission ids of APIs by client id, as last seen: a hint that saves a read."""
+    servers: dict[str, KnownServer] = field(default_factory=dict)
+    """FHIR servers' applications by their registration's UID, as last seen to be theirs."""
+    graph_ids: PermissionIds | None = None
+    """Microsoft Graph's own permissions."""
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
 
@@ -57,7 +75,7 @@ class Connection:
         Raises:
             Waiting: the tenant does not show them.
         """
-        known = self.permissions.get(GRAPH_APP_ID)
+        known = self.graph_ids
         if known is None:
             known = await self.service_principals.permission_ids(GRAPH_APP_ID)
             if known is None or not set(OPENID_SCOPES) <= known.scopes.keys():
@@ -66,7 +84,7 @@ class Connection:
                     "the tenant does not show Microsoft Graph's permissions "
                     f"{' and '.join(OPENID_SCOPES)}",
                 )
-            self.permissions[GRAPH_APP_ID] = known
+            self.graph_ids = known
         return known
 
 
@@ -95,6 +113,7 @@ class Connections:
         clock: the time, in UTC.
         sleep: how Graph clients pause.
         observe: called with (method, status or None) for each Graph answer.
+        retire_after: how long a replaced connection stays open; must exceed the longest pass.
     """
 
     def __init__(
@@ -105,35 +124,64 @@ class Connections:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Callable[[str, int | None], None] = lambda _method, _status: None,
+        retire_after: timedelta = RETIRE_AFTER,
     ) -> None:
         self._identity = identity
         self._secrets = secrets
         self._clock = clock
         self._sleep = sleep
         self._observe = observe
-        self._open: dict[str, tuple[tuple[str, int], Connection, _Pools]] = {}
+        self._retire_after = retire_after.total_seconds()
+        self._open: dict[str, _Open] = {}
+        self._retired: list[tuple[float, _Pools]] = []
 
     async def get(self, tenant: EntraTenant) -> Connection:
-        """Return the connection to `tenant`; a new one when its spec changed.
+        """Return the connection to `tenant`; a new one when what it depends on has changed.
+
+        The newest generation counts: a pass that has read an older one of the same tenant gets
+        the newer connection. A replaced connection works on for the passes that hold it.
 
         Raises:
             Stalled: `InvalidSpec`, its `caBundle` cannot be read.
         """
-        version = (tenant.metadata.uid, tenant.metadata.generation)
-        known = self._open.get(tenant.metadata.name)
-        if known is not None and known[0] == version:
-            return known[1]
-        connection, pools = self._connect(tenant)
-        self._open[tenant.metadata.name] = (version, connection, pools)
-        if known is not None:
-            await known[2].close()
+        await self._close_retired()
+        name, meta = tenant.metadata.name, tenant.metadata
+        known = self._open.get(name)
+        if known and known.uid == meta.uid and known.generation > meta.generation:
+            return known.connection
+        reach = _reach(tenant)
+        if known is None or known.reach != reach:
+            connection, pools = self._connect(tenant)
+            self.forget(name)
+        else:
+            connection, pools = known.connection, known.pools
+        connection.application_defaults = tenant.spec.application_defaults
+        self._open[name] = _Open(
+            uid=meta.uid, generation=meta.generation, reach=reach, connection=connection,
+            pools=pools,
+        )  # fmt: skip
         return connection
 
+    def forget(self, name: str) -> None:
+        """Retire the connection of the tenant called `name`, if there is one."""
+        known = self._open.pop(name, None)
+        if known is not None:
+            self._retired.append((asyncio.get_running_loop().time(), known.pools))
+
     async def close(self) -> None:
-        """Close all pools."""
-        for _, _, pools in self._open.values():
+        """Close all pools, those of retired connections too."""
+        for name in list(self._open):
+            self.forget(name)
+        await self._close_retired(self._retired)
+
+    async def _close_retired(self, due: list[tuple[float, _Pools]] | None = None) -> None:
+        """Close those retired pools that no pass can hold any more, or those that are `due`."""
+        if due is None:
+            long_ago = asyncio.get_running_loop().time() - self._retire_after
+            due = [entry for entry in self._retired if entry[0] <= long_ago]
+        self._retired = [entry for entry in self._retired if entry not in due]
+        for _, pools in due:
             await pools.close()
-        self._open.clear()
 
     def _connect(self, tenant: EntraTenant) -> tuple[Connection, _Pools]:
         where = directory(tenant.spec)
@@ -147,13 +195,14 @@ class Connections:
                 graph=outbound.async_client(where.graph_url),
                 login=outbound.async_client(where.authority_host),
                 blocking=outbound.client(where.authority_host),
+                sign_ins=DaemonThreads(_SIGN_INS, f"sign-in-{tenant.metadata.name}"),
             )
-        except ssl.SSLError:
+        except UnreadableBundle:
             raise Stalled(
                 "InvalidSpec",
                 f"EntraTenant '{tenant.metadata.name}': `caBundle` holds no readable certificate",
             ) from None
-        sign_in = SignIn(where, pools.blocking)
+        sign_in = SignIn(where, pools.blocking, executor=pools.sign_ins)
         tokens = TokenSource(sign_in, tenant.spec.client_id, self._reader(tenant), self._clock)
         graph = GraphClient(
             where.graph_url, pools.graph, tokens, sleep=self._sleep, observe=self._observe
@@ -224,8 +273,27 @@ class _Pools:
     graph: httpx.AsyncClient
     login: httpx.AsyncClient
     blocking: httpx.Client
+    sign_ins: Executor
 
     async def close(self) -> None:
+        self.sign_ins.shutdown(wait=False, cancel_futures=True)
         await self.graph.aclose()
         await self.login.aclose()
         self.blocking.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """A connection in use, and the tenant that it was last asked for."""
+
+    uid: str
+    generation: int
+    reach: tuple[Any, ...]
+    connection: Connection
+    pools: _Pools
+
+
+def _reach(tenant: EntraTenant) -> tuple[Any, ...]:
+    """What a connection depends on: another value needs another connection."""
+    spec = tenant.spec
+    return (directory(spec), spec.client_id, spec.auth, spec.ca_bundle)

@@ -5,17 +5,18 @@ Needs neither the Secret nor a living namespace nor the namespace's permission, 
 
 from __future__ import annotations
 
-from dataclasses import replace
+import structlog
 
 from fhir_app_operator.api.names import FINALIZER
 from fhir_app_operator.api.v1alpha1 import DeletionPolicy
 from fhir_app_operator.controller import observe, references
 from fhir_app_operator.controller.apply import apply
-from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
 from fhir_app_operator.kube.api_server import Gone
 from fhir_app_operator.planning.plan import deletion_plan
+
+_log = structlog.get_logger("finalize")
 
 
 async def finalize(world: World, work: Pass) -> bool:
@@ -28,7 +29,7 @@ async def finalize(world: World, work: Pass) -> bool:
     if FINALIZER not in work.registration.metadata.finalizers:
         return False
     if work.registration.spec.deletion_policy is DeletionPolicy.ORPHAN:
-        await _release_secret(world, work)
+        await _own_secret(world, work, owned=False)
     else:
         try:
             await _delete(world, work)
@@ -49,47 +50,39 @@ async def _delete(world: World, work: Pass) -> None:
     await observe.observe_entra(world, work, connection)
     _refuse_unseen(world, work)
     purge = work.registration.spec.deletion_policy is DeletionPolicy.PURGE
-    if purge:
-        await _look_for_service_principal(work, connection)
     while actions := deletion_plan(work.identity, work.observed, purge=purge):
         for action in actions:
             await apply(world, work, connection, action)
-
-
-async def _look_for_service_principal(work: Pass, connection: Connection) -> None:
-    """See whether an earlier pass left the service principal in the bin."""
-    recorded = work.registration.status.service_principal_id
-    if work.observed.application is None and recorded is not None:
-        binned = recorded if await connection.deleted_items.holds(recorded) else None
-        work.observed = replace(work.observed, deleted_service_principal_id=binned)
+    if work.observed.application is not None:
+        _log.warning("released an application without our owner tag", key=work.name,
+                     app_id=work.observed.application.app_id)  # fmt: skip
+    await _own_secret(world, work, owned=True)
 
 
 def _refuse_unseen(world: World, work: Pass) -> None:
     """Wait while the directory may be hiding an application of ours.
 
-    A negative read of a young object proves nothing, one in the bin proves that it is gone.
+    A negative read proves nothing by itself; the application in the bin proves that it is gone.
     """
     observed, status = work.observed, work.registration.status
-    if observed.application is not None or observed.deleted_application_id is not None:
+    seen = observed.application or observed.deleted_application_id
+    if seen or observed.missing_for_sure or observe.was_never_created(status):
         return
-    if observe.was_never_created(status, observed):
-        return
-    if observed.recorded_is_young:
-        minutes = world.policy.replication_window.total_seconds() / 60
-        raise Waiting(
-            "NotYetReplicated",
-            "the application is not visible in Entra, and too young to be sure that it is gone; "
-            f"that takes {minutes:.0f} minutes at most",
-            retry_after=5.0,
-        )
+    minutes = world.policy.replication_window.total_seconds() / 60
+    raise Waiting(
+        "NotYetReplicated",
+        "the application is not visible in Entra; it takes up to "
+        f"{minutes:.0f} minutes to be sure that it is gone",
+        retry_after=5.0,
+    )
 
 
-async def _release_secret(world: World, work: Pass) -> None:
-    """Keep the Secret: without our owner reference the garbage collector leaves it alone."""
+async def _own_secret(world: World, work: Pass, *, owned: bool) -> None:
+    """Let the garbage collector take our Secret along, or keep it out of its reach."""
     name = work.registration.secret_name
     live = await world.secrets.read(work.identity, name)
-    if live is not None and live.state.ours and live.state.owner_reference:
-        await world.secrets.release(live, work.identity, name)
+    if live is not None and live.state.ours and live.state.owner_reference != owned:
+        await world.secrets.set_owned(live, work.identity, name, owned=owned)
 
 
 async def _drop_finalizer(world: World, work: Pass) -> None:

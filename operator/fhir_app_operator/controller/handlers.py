@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, Final, Protocol
 
 import kopf
@@ -56,8 +57,21 @@ class Add(Protocol):
         ...
 
 
+class _News(Enum):
+    """What an event says that was not known before."""
+
+    NOTHING = "nothing"
+    FIRST_SIGHT = "first sight"
+    """A listing shows it for the first time: its dependents are in the listings too."""
+    CHANGE = "change"
+
+
 class Triggers:
-    """Decides which watch events are worth a pass; our own status writes are not."""
+    """Decides which watch events are worth a pass; our own status writes are not.
+
+    What a listing shows anew is calm work and wakes nobody else. What it shows changed is as good
+    as an event: after a lost watch (410 Gone) nothing else tells.
+    """
 
     def __init__(self, index: Index, add: Add) -> None:
         """Take the index to keep and the queue's `add(key, urgent)`."""
@@ -71,29 +85,32 @@ class Triggers:
         meta = body["metadata"]
         key = RegistrationKey(meta["namespace"], meta["name"])
         if event["type"] == "DELETED":
-            self._index.forget(key)
-            self._forget("registration", key.namespace, key.name)
+            self._release_tenant(key)
+            self._index.forget(key, meta.get("uid"))
         else:
             self._index.update(key, dict(body))
-        if self._is_news(event, "registration", _intent(meta)):
-            self._add(key, urgent=event["type"] is not None)
-            for client in self._index.clients_of(key) if event["type"] is not None else ():
+        news = self._news(event, "registration", _intent(meta))
+        if news is not _News.NOTHING:
+            self._add(key, urgent=news is _News.CHANGE)
+        if news is _News.CHANGE:
+            for client in self._index.clients_of(key):
                 self._add(client, urgent=True)
 
     def tenant(self, event: kopf.RawEvent) -> None:
         """A tenant was listed, changed or deleted."""
         meta = event["object"]["metadata"]
-        if self._is_news(event, "tenant", _intent(meta)):
-            urgent = event["type"] is not None
-            self._add(TenantKey(meta["name"]), urgent=urgent)
-            for key in self._index.of_tenant(meta["name"]) if urgent else ():
+        news = self._news(event, "tenant", _intent(meta))
+        if news is not _News.NOTHING:
+            self._add(TenantKey(meta["name"]), urgent=news is _News.CHANGE)
+        if news is _News.CHANGE:
+            for key in self._index.of_tenant(meta["name"]):
                 self._add(key, urgent=True)
 
     def namespace(self, event: kopf.RawEvent) -> None:
         """A namespace was listed, or its labels changed."""
         meta = event["object"]["metadata"]
         labels = tuple(sorted((meta.get("labels") or {}).items()))
-        if self._is_news(event, "namespace", labels) and event["type"] is not None:
+        if self._news(event, "namespace", labels) is _News.CHANGE:
             for key in self._index.in_namespace(meta["name"]):
                 self._add(key, urgent=True)
 
@@ -107,18 +124,23 @@ class Triggers:
         if key is not None:
             self._add(key, urgent=True)
 
-    def _is_news(self, event: kopf.RawEvent, kind: str, facts: tuple[Any, ...]) -> bool:
+    def _release_tenant(self, key: RegistrationKey) -> None:
+        """Let the tenant look at once: it may be waiting for its last registration to go."""
+        tenant = self._index.tenant_of(key)
+        if tenant is not None:
+            self._add(TenantKey(tenant), urgent=False)
+
+    def _news(self, event: kopf.RawEvent, kind: str, facts: tuple[Any, ...]) -> _News:
         meta = event["object"]["metadata"]
         place = (kind, meta.get("namespace", ""), meta["name"])
         if event["type"] == "DELETED":
             self._seen.pop(place, None)
-            return True
+            return _News.CHANGE
         known = self._seen.get(place)
         self._seen[place] = facts
-        return known != facts
-
-    def _forget(self, kind: str, namespace: str, name: str) -> None:
-        self._seen.pop((kind, namespace, name), None)
+        if known == facts:
+            return _News.NOTHING
+        return _News.FIRST_SIGHT if known is None and event["type"] is None else _News.CHANGE
 
 
 def _intent(meta: Any) -> tuple[Any, ...]:

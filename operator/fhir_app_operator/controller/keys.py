@@ -6,9 +6,9 @@ pass that finds nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from typing_extensions import override
 
@@ -37,6 +37,7 @@ class TenantKey:
 
 
 Key = RegistrationKey | TenantKey
+Group = TypeVar("Group", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +47,80 @@ class _References:
     server: RegistrationKey | None
 
 
+class _Groups(Generic[Group]):
+    """Registrations by what they have in common, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._members: dict[Group, dict[RegistrationKey, None]] = {}
+
+    def add(self, group: Group, key: RegistrationKey) -> None:
+        self._members.setdefault(group, {})[key] = None
+
+    def remove(self, group: Group, key: RegistrationKey) -> None:
+        members = self._members.get(group, {})
+        members.pop(key, None)
+        if not members:
+            self._members.pop(group, None)
+
+    def of(self, group: Group) -> list[RegistrationKey]:
+        return list(self._members.get(group, ()))
+
+    def size(self, group: Group) -> int:
+        return len(self._members.get(group, ()))
+
+
 class Index:
-    """Which registrations refer to a server or tenant, live in a namespace, or own a Secret."""
+    """Which registrations refer to a server or tenant, live in a namespace, or own a Secret.
+
+    Every answer costs as much as it is long, however many registrations there are.
+    """
 
     def __init__(self) -> None:
         self._references: dict[RegistrationKey, _References] = {}
+        self._by_uid: dict[str, RegistrationKey] = {}
+        self._by_server: _Groups[RegistrationKey] = _Groups()
+        self._by_tenant: _Groups[str] = _Groups()
+        self._by_namespace: _Groups[str] = _Groups()
+
+    def __contains__(self, key: RegistrationKey) -> bool:
+        return key in self._references
 
     def update(self, key: RegistrationKey, body: Mapping[str, Any]) -> None:
         """Remember what the registration in `body` refers to."""
         spec = body.get("spec") or {}
         server = (spec.get("fhirServerRef") or {}).get("name")
-        self._references[key] = _References(
+        references = _References(
             uid=(body.get("metadata") or {}).get("uid", ""),
             tenant=(spec.get("tenantRef") or {}).get("name", "default"),
             server=RegistrationKey(key.namespace, server) if server else None,
         )
+        if self._references.get(key) == references:
+            return
+        self.forget(key)
+        self._references[key] = references
+        self._by_uid[references.uid] = key
+        self._by_tenant.add(references.tenant, key)
+        self._by_namespace.add(key.namespace, key)
+        if references.server is not None:
+            self._by_server.add(references.server, key)
 
-    def forget(self, key: RegistrationKey) -> None:
-        """Drop a registration that is gone."""
-        self._references.pop(key, None)
+    def forget(self, key: RegistrationKey, uid: str | None = None) -> None:
+        """Drop a registration that is gone.
+
+        Args:
+            key: its name.
+            uid: drop it only if it is this one, not one that has taken the name since.
+        """
+        known = self._references.get(key)
+        if known is None or uid not in (None, known.uid):
+            return
+        del self._references[key]
+        if self._by_uid.get(known.uid) == key:
+            del self._by_uid[known.uid]
+        self._by_tenant.remove(known.tenant, key)
+        self._by_namespace.remove(key.namespace, key)
+        if known.server is not None:
+            self._by_server.remove(known.server, key)
 
     def tenant_of(self, key: RegistrationKey) -> str | None:
         """Return the name of the tenant that `key` refers to, if it is known."""
@@ -73,16 +129,20 @@ class Index:
 
     def clients_of(self, server: RegistrationKey) -> list[RegistrationKey]:
         """Return the registrations that refer to `server`."""
-        return [key for key, refs in self._references.items() if refs.server == server]
+        return self._by_server.of(server)
 
     def of_tenant(self, tenant: str) -> list[RegistrationKey]:
         """Return the registrations that refer to `tenant`."""
-        return [key for key, refs in self._references.items() if refs.tenant == tenant]
+        return self._by_tenant.of(tenant)
+
+    def count_of_tenant(self, tenant: str) -> int:
+        """Return how many registrations refer to `tenant`."""
+        return self._by_tenant.size(tenant)
 
     def in_namespace(self, namespace: str) -> list[RegistrationKey]:
         """Return the registrations in `namespace`."""
-        return [key for key in self._references if key.namespace == namespace]
+        return self._by_namespace.of(namespace)
 
     def by_uid(self, uid: str) -> RegistrationKey | None:
         """Return the registration with that UID."""
-        return next((key for key, refs in self._references.items() if refs.uid == uid), None)
+        return self._by_uid.get(uid)

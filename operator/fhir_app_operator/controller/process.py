@@ -7,19 +7,23 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from fhir_app_operator import __version__
 from fhir_app_operator.api import names
 from fhir_app_operator.controller import handlers
-from fhir_app_operator.controller.connections import Connections, OperatorIdentity
+from fhir_app_operator.controller.connections import (
+    RETIRE_AFTER,
+    Connections,
+    OperatorIdentity,
+)
 from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.keys import Index, Key
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
-from fhir_app_operator.controller.tenants import TenantReconciler
+from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
@@ -130,6 +134,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
         secret_gateway,
         _now,
         observe=metrics.graph,
+        retire_after=max(RETIRE_AFTER, 2 * _pass_bound(settings)),
     )
     try:
         cluster_id = settings.cluster_id or await namespaces.cluster_id()
@@ -160,16 +165,19 @@ def _loop(
     settings: Settings, world: World, metrics: Metrics
 ) -> tuple[WorkQueue[Key], handlers.Triggers]:
     index = Index()
-    dispatcher = Dispatcher(
-        Reconciler(world), TenantReconciler(world), index, metrics, settings.resync_interval
-    )
-    # A probe is the longest legal step of a pass.
-    bound = settings.probe_timeout.total_seconds() + 180.0
+    tenants = TenantReconciler(world, UserCount(index, world.registrations))
+    dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, settings.resync_interval)
     queue: WorkQueue[Key] = WorkQueue(
-        dispatcher.process, workers=settings.workers, bound=bound, observe=metrics.depth
-    )
+        dispatcher.process, workers=settings.workers,
+        bound=_pass_bound(settings).total_seconds(), observe=metrics.depth,
+    )  # fmt: skip
     dispatcher.queue = queue
     return queue, handlers.Triggers(index, queue.add)
+
+
+def _pass_bound(settings: Settings) -> timedelta:
+    """How long a pass may take: a probe is its longest legal step."""
+    return settings.probe_timeout + timedelta(minutes=3)
 
 
 def _login(access: ClusterAccess) -> handlers.LoginSource:

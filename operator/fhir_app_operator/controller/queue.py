@@ -217,8 +217,13 @@ class WorkQueue(Generic[Key]):
             self.add(key, urgent=self._again.pop(key))
             return
         delay = outcome.after if outcome.after is not None or not failures else backoff(failures)
-        if delay is not None:
+        if delay is not None and not self._is_due_within(key, max(delay, outcome.floor)):
             self._schedule(key, max(delay, outcome.floor), urgent=outcome.failed)
+
+    def _is_due_within(self, key: Key, delay: float) -> bool:
+        """Whether something asked during the pass for a run that comes sooner."""
+        timer = self._timers.get(key)
+        return timer is not None and timer.when() <= self._now() + delay
 
 
 def _origin(error: BaseException) -> str:

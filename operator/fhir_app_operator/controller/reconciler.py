@@ -25,13 +25,20 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.finalize import finalize
 from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, OperatorError, Waiting
+from fhir_app_operator.errors import Conflict, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import conditions, notices
-from fhir_app_operator.planning.model import Action, CreateApplication, Desired
-from fhir_app_operator.planning.plan import next_due, plan
+from fhir_app_operator.planning.model import (
+    Action,
+    CreateApplication,
+    Desired,
+    RestoreApplication,
+    RestoreServicePrincipal,
+)
+from fhir_app_operator.planning.plan import credential_plan, next_due, plan
 
+_MAKES: Final = (CreateApplication, RestoreApplication, RestoreServicePrincipal)
 MAX_ROUNDS: Final = 25
 """Steps of one pass; more means that planning and applying disagree."""
 
@@ -104,14 +111,26 @@ class Reconciler:
             return Outcome(result="waiting", retry_after=conflict.retry_after)
         except OperatorError as error:
             return await self._failed(work, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must be seen in status, too
+            return await self._failed(work, self._unexpected(work, error))
         return await self._succeeded(work)
+
+    def _unexpected(self, work: Pass, error: Exception) -> Waiting:
+        """Log where `error` came from and return it as a condition; its text may hold anything."""
+        kind = type(error).__name__
+        self._log.error("unexpected error", key=work.name, error=kind, at=origin(error))
+        return Waiting("InternalError", f"an unexpected {kind} ended the pass; see the log")
 
     async def _converge(self, work: Pass) -> None:
         """Observe, then plan and apply until there is nothing left to do."""
         tenant = await references.preconditions(self._world, work)
         await self._take_hold(work, tenant)
         connection = work.connection = await self._world.connections.get(tenant)
-        work.desired = await references.desired_state(self._world, work, connection)
+        try:
+            work.desired = await references.desired_state(self._world, work, connection)
+        except OperatorError:
+            await self._keep_credential(work, connection)
+            raise
         if await self._is_still_right(work, connection, work.desired):
             return
         await observe.observe_entra(self._world, work, connection)
@@ -151,25 +170,44 @@ class Reconciler:
             body = await self._world.registrations.set_finalizers(registration, finalizers)
             work.registration = parse_registration(body)
 
-    async def _announce(self, work: Pass, actions: tuple[Action, ...]) -> None:
-        """Say that a new spec is worked on.
+    async def _keep_credential(self, work: Pass, connection: Connection) -> None:
+        """Renew and retire although a reference cannot be resolved: workloads are running."""
+        held = references.held_state(work)
+        if held is None:
+            return
+        work.desired = held
+        await observe.observe_entra(self._world, work, connection)
+        for _ in range(MAX_ROUNDS):
+            now = self._world.clock()
+            actions = credential_plan(held, work.observed, now, self._world.policy)
+            if not actions:
+                return
+            for action in actions:
+                await apply(self._world, work, connection, action)
 
-        A create is never sent before status says so: a deletion must know whether there may be
-        an application that nobody has seen yet.
+    async def _announce(self, work: Pass, actions: tuple[Action, ...]) -> None:
+        """Say that a new spec is worked on, and that a create or restore is about to be sent.
+
+        The latter is written, guarded, before each: a deletion must know whether there may be an
+        application that nobody has seen yet, and a process that is behind must be stopped here.
         """
-        ready = conditions.find(work.registration.status.conditions, "Ready")
-        creates = any(isinstance(action, CreateApplication) for action in actions)
-        new_spec = (
-            ready is None or ready.observed_generation != work.registration.metadata.generation
-        )
-        if (new_spec or creates) and (ready is None or ready.reason != conditions.PROGRESSING):
-            await write_status(self._world, work, record.progressing(self._world, work))
+        before = status = work.registration.status
+        ready = conditions.find(status.conditions, "Ready")
+        generation = work.registration.metadata.generation
+        if ready is None or ready.observed_generation != generation:
+            status = record.progressing(self._world, work)
+        makes = not work.fenced and any(isinstance(action, _MAKES) for action in actions)
+        if makes:
+            status = record.create_requested(self._world, status)
+        if makes or status != before:
+            await write_status(self._world, work, status)
+        work.fenced = work.fenced or makes
 
     def _remember(self, work: Pass, connection: Connection) -> None:
         """Keep a server's permission ids for its clients' passes."""
         application = work.observed.application
         if application and work.registration.spec.type is AppType.RESOURCE:
-            connection.permissions[application.app_id] = references.permission_ids(application)
+            references.remember(connection, work.identity.uid, application)
 
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired

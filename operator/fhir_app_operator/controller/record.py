@@ -30,18 +30,26 @@ def succeeded(world: World, work: Pass) -> Status:
     wanted, application = work.desired, work.observed.application
     others = notices.unmanaged(wanted, application) if wanted and application else ""
     verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others)
-    return _status(work, verdict, pending=False)
+    return _status(work, verdict, world.clock(), pending=False)
 
 
 def progressing(world: World, work: Pass) -> Status:
     """Return the status while a new spec is worked on."""
     verdict = _reporter(world, work).progressing("Entra and the Secret are being brought in line")
-    return _status(work, verdict, pending=True)
+    return _status(work, verdict, world.clock(), pending=True)
+
+
+def create_requested(world: World, status: Status) -> Status:
+    """Return `status` with the moment of a create or restore; renewed only when it gets old."""
+    now, last = world.clock(), status.create_requested_at
+    if last is not None and now - last < world.policy.replication_window / 2:
+        return status
+    return Status.model_validate(status.model_dump() | {"create_requested_at": now})
 
 
 def suspended(world: World, work: Pass) -> Status:
     """Return the status of a registration that is not to be touched."""
-    return _status(work, _reporter(world, work).suspended(), pending=True)
+    return _status(work, _reporter(world, work).suspended(), world.clock(), pending=True)
 
 
 def failed(world: World, work: Pass, error: OperatorError) -> Status:
@@ -49,8 +57,8 @@ def failed(world: World, work: Pass, error: OperatorError) -> Status:
     now = world.clock()
     reporter = _reporter(world, work)
     if _expired(work, now):
-        return _status(work, reporter.expired(error), pending=True)
-    return _status(work, reporter.failed(error, usable=_usable(work, now)), pending=True)
+        return _status(work, reporter.expired(error), now, pending=True)
+    return _status(work, reporter.failed(error, usable=_usable(work, now)), now, pending=True)
 
 
 def _usable(work: Pass, now: datetime) -> bool | None:
@@ -82,7 +90,7 @@ def _reporter(world: World, work: Pass) -> Reporter:
     )
 
 
-def _status(work: Pass, verdict: Verdict, *, pending: bool) -> Status:
+def _status(work: Pass, verdict: Verdict, now: datetime, *, pending: bool) -> Status:
     before = work.registration.status
     generation = work.registration.metadata.generation
     updates: dict[str, object] = {
@@ -90,12 +98,17 @@ def _status(work: Pass, verdict: Verdict, *, pending: bool) -> Status:
         "last_handled_reconcile_at": _request(work) or before.last_handled_reconcile_at,
         "conditions": verdict.conditions,
         "observed_generation": generation if verdict.observed else before.observed_generation,
-        "credentials": _credentials(work),
+        "credentials": _credentials(work, now),
         "pending_credential": before.pending_credential if pending else None,
     }
+    if work.entra_read:
+        updates["missing_since"] = work.observed.missing_since
     if work.desired is not None and work.observed.application is not None:
         data = resolved(work.desired.connection, work.observed.application.app_id)
-        updates |= {"audience": data["FHIR_AUDIENCE"], "authority": data["FHIR_AUTHORITY"]}
+        updates |= {
+            "audience": data.get("FHIR_AUDIENCE", before.audience),
+            "authority": data.get("FHIR_AUTHORITY", before.authority),
+        }
     if work.observed.secret is not None and work.observed.secret.ours:
         updates["secret_name"] = work.registration.secret_name
     # Validated anew, so that times compare in the precision in which they are stored.
@@ -111,7 +124,7 @@ def _plain(updates: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in updates.items() if key in RegistrationStatus.model_fields}
 
 
-def _credentials(work: Pass) -> tuple[CredentialStatus, ...]:
+def _credentials(work: Pass, now: datetime) -> tuple[CredentialStatus, ...]:
     application = work.observed.application
     if work.desired is None or application is None:
         return work.registration.status.credentials
@@ -124,6 +137,9 @@ def _credentials(work: Pass) -> tuple[CredentialStatus, ...]:
             state=CredentialState.ACTIVE if password.key_id == active else CredentialState.RETIRING,
             start_time=password.start,
             end_time=password.end,
+            retired_at=None
+            if password.key_id == active
+            else work.observed.retired.get(password.key_id, now),
         )
         for password in own[-32:]
     ]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe
-from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.connections import Connection, KnownServer
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import conditions, desired
-from fhir_app_operator.planning.model import Application, Desired
+from fhir_app_operator.planning.model import Application, Desired, DesiredApplication
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
 
@@ -47,6 +47,25 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
         registration, work.identity, connection.directory, server, issuer, graph,
         await _defaults(connection),
     )  # fmt: skip
+
+
+def held_state(work: Pass) -> Desired | None:
+    """Return what keeps the credential alive while the references cannot be resolved.
+
+    The Secret's data stays as it is. None if there is no credential to keep: no such type, or no
+    Secret of ours yet.
+    """
+    policy, secret = desired.secret_policy(work.registration), work.observed.secret
+    if policy is None or secret is None or not secret.ours or not secret.holds_credential:
+        return None
+    return Desired(
+        registration=work.identity,
+        application=DesiredApplication(display_name="", notes="", tags=frozenset()),
+        credential=policy,
+        connection=secret.data,
+        secret_name=work.registration.secret_name,
+        secret_owned=secret.owner_reference,
+    )
 
 
 async def _defaults(connection: Connection) -> desired.Defaults:
@@ -123,13 +142,13 @@ async def server_of(
             "FhirServerNotFound",
             f"`fhirServerRef`: FhirAppRegistration '{name}' does not exist in this namespace",
         )
-    app_id = _ready_app_id(server, registration)
+    _refuse_unready(server, registration)
     declared = desired.declared_values(server, connection.directory.tenant_id)
-    ids = await _permission_ids(connection, app_id, registration)
-    return desired.referenced_server(server, app_id, ids, declared)
+    known = await _known_server(world, connection, server, registration)
+    return desired.referenced_server(server, known.app_id, known.permissions, declared)
 
 
-def _ready_app_id(server: FhirAppRegistration, client: FhirAppRegistration) -> str:
+def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) -> None:
     name = server.metadata.name
     if server.spec.type is not AppType.RESOURCE:
         raise Invalid(
@@ -143,21 +162,43 @@ def _ready_app_id(server: FhirAppRegistration, client: FhirAppRegistration) -> s
         )
     ready = conditions.find(server.status.conditions, "Ready")
     current = ready is not None and ready.observed_generation == server.metadata.generation
-    if ready is None or ready.status != "True" or not current or server.status.app_id is None:
+    if ready is None or ready.status != "True" or not current:
         why = f" ({ready.reason}: {ready.message})" if ready and ready.status == "False" else ""
         raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
-    return server.status.app_id
 
 
-async def _permission_ids(
-    connection: Connection, app_id: str, client: FhirAppRegistration
-) -> desired.PermissionIds:
-    known = connection.permissions.get(app_id)
+async def _known_server(
+    world: World, connection: Connection, server: FhirAppRegistration, client: FhirAppRegistration
+) -> KnownServer:
+    """Return the server's application, found by its key and tag.
+
+    Never by what its status says: whoever may write that could name anybody's application.
+
+    Raises:
+        Waiting: `FhirServerNotReady`, the directory does not show an application that is its own.
+    """
+    uid = server.metadata.uid
+    known = connection.servers.get(uid)
     asked = set(client.spec.app_roles or ()) | set(client.spec.scopes or ())
-    if known is None or not asked <= known.app_roles.keys() | known.scopes.keys():
-        application = await connection.applications.by_app_id(app_id)
-        known = permission_ids(application) if application else desired.PermissionIds()
-        connection.permissions[app_id] = known
+    if known is not None and asked <= (
+        known.permissions.app_roles.keys() | known.permissions.scopes.keys()
+    ):
+        return known
+    identity = world.identity(server)
+    application = await connection.applications.by_unique_name(identity.unique_name)
+    if application is None or identity.owner_tag not in application.tags:
+        raise Waiting(
+            "FhirServerNotReady",
+            f"the application of FhirAppRegistration '{server.metadata.name}' is not visible "
+            "in Entra",
+        )
+    return remember(connection, uid, application)
+
+
+def remember(connection: Connection, uid: str, application: Application) -> KnownServer:
+    """Keep what clients need of a server's application, seen to be its own, and return it."""
+    known = KnownServer(application.app_id, permission_ids(application))
+    connection.servers[uid] = known
     return known
 
 

@@ -5,40 +5,81 @@ Sends no Graph request; the registrations' own passes do.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 
 from fhir_app_operator.api.names import FINALIZER, IN_USE_FINALIZER
 from fhir_app_operator.api.v1alpha1 import EntraTenant, TenantStatus
+from fhir_app_operator.controller.keys import Index, RegistrationKey
 from fhir_app_operator.controller.reconciler import Outcome
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.kube.api_server import Gone
+from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.planning.conditions import Reporter
 
 _PERMANENT: Final = frozenset({700016, 7000215, 7000222, 7000216, 90002, 700213, 700211})
 """AADSTS codes of a sign-in that stays refused until a person changes something."""
 
 
-class TenantReconciler:
-    """Keeps the status and the in-use finalizer of tenants right."""
+class UserCount:
+    """How many registrations refer to a tenant, for its status.
 
-    def __init__(self, world: World) -> None:
+    Lists them until a listing has nothing that the index lacks; from then on the watches keep the
+    index complete, and its answer saves megabytes in a large cluster.
+    """
+
+    def __init__(self, index: Index, registrations: Registrations) -> None:
+        self._index = index
+        self._registrations = registrations
+        self._is_complete = False
+
+    async def __call__(self, tenant: str) -> int:
+        """Return the number of registrations of `tenant`.
+
+        Raises:
+            Waiting: the API server is out of reach.
+        """
+        if self._is_complete:
+            return self._index.count_of_tenant(tenant)
+        listed = await self._registrations.all()
+        self._is_complete = all(_key(body) in self._index for body in listed)
+        return sum(_uses(body, tenant) for body in listed)
+
+
+class TenantReconciler:
+    """Keeps the status and the in-use finalizer of tenants right.
+
+    Args:
+        world: the gateways.
+        count: tells how many registrations refer to a tenant, for status only; None: by listing
+            them. Whether a tenant may go is always decided by a live list.
+    """
+
+    def __init__(self, world: World, count: Callable[[str], Awaitable[int]] | None = None) -> None:
         self._world = world
+        self._count = count or self._listed
         self._log = structlog.get_logger("tenants")
 
     async def reconcile(self, name: str) -> Outcome:
         """Run one pass for the tenant called `name`; errors become conditions."""
         tenant = await self._world.registrations.tenant(name)
         if tenant is None:
+            self._world.connections.forget(name)
             return Outcome(result="gone")
-        users = [body for body in await self._world.registrations.all() if _uses(body, name)]
         if tenant.metadata.deletion_timestamp is not None:
-            return await self._release(tenant, users)
+            return await self._release(tenant, await self._users(name))
         error = await self._try_sign_in(tenant)
-        return await self._record(tenant, error, len(users))
+        return await self._record(tenant, error, await self._count(name))
+
+    async def _users(self, name: str) -> list[dict[str, Any]]:
+        return [body for body in await self._world.registrations.all() if _uses(body, name)]
+
+    async def _listed(self, name: str) -> int:
+        return len(await self._users(name))
 
     async def _try_sign_in(self, tenant: EntraTenant) -> OperatorError | None:
         try:
@@ -114,6 +155,10 @@ class TenantReconciler:
         except Conflict:
             return Outcome(result="waiting", retry_after=0.0)
         return Outcome(result="gone")
+
+
+def _key(body: dict[str, Any]) -> RegistrationKey:
+    return RegistrationKey(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
 def _uses(body: dict[str, Any], tenant: str) -> bool:

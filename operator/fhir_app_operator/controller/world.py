@@ -57,6 +57,9 @@ class Pass:
     identity: Registration
     conditions_before: tuple[Condition, ...] = ()
     """The conditions at the start: status may be written in between."""
+    fenced: bool = False
+    """Whether status was written, guarded, since the pass began: nobody else is at it."""
+    entra_read: bool = False
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False

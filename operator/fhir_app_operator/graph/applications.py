@@ -139,7 +139,7 @@ class Applications:
             Waiting: `NotYetReplicated` if the directory does not show the application.
             Stalled, Waiting: by consequence.
         """
-        call = Call(method="PATCH", path=f"/applications/{application.object_id}",
+        call = Call(method="PATCH", path=f"/applications/{quoted(application.object_id)}",
                     payload=changes_document(changes), young=young)  # fmt: skip
         try:
             answer = await self._graph.send(call)
@@ -153,7 +153,7 @@ class Applications:
 
     async def delete(self, object_id: str) -> bool:
         """Move the application to Entra's bin; False if the directory does not show it."""
-        call = Call(method="DELETE", path=f"/applications/{object_id}")
+        call = Call(method="DELETE", path=f"/applications/{quoted(object_id)}")
         return await self._graph.send(call) is not None
 
     async def add_password(
@@ -172,7 +172,8 @@ class Applications:
             Stalled: `PolicyBlocked`, `PermissionDenied` and the like.
         """
         wanted = {"displayName": display_name, "endDateTime": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
-        call = Call(method="POST", path=f"/applications/{application.object_id}/addPassword",
+        path = f"/applications/{quoted(application.object_id)}/addPassword"
+        call = Call(method="POST", path=path,
                     payload={"passwordCredential": wanted}, repeatable=False,
                     young=young)  # fmt: skip
         answer = await self._graph.send(call)
@@ -185,14 +186,17 @@ class Applications:
 
     async def remove_password(self, object_id: str, key_id: str) -> None:
         """Remove a client secret; one that is gone already is a success."""
-        call = Call(method="POST", path=f"/applications/{object_id}/removePassword",
-                    payload={"keyId": key_id})  # fmt: skip
+        path = f"/applications/{quoted(object_id)}/removePassword"
         try:
-            await self._graph.send(call)
+            await self._graph.send(Call(method="POST", path=path, payload={"keyId": key_id}))
         except Refused as refused:
-            # Graph answers 400 for a key id that the application does not have.
-            if refused.problem.status != 400:  # noqa: PLR2004
+            # Graph answers 400 for a key id that the application does not have, and for much else.
+            if refused.problem.status != 400 or await self._has(object_id, key_id):  # noqa: PLR2004
                 raise
+
+    async def _has(self, object_id: str, key_id: str) -> bool:
+        application = await self.by_object_id(object_id)
+        return application is None or any(p.key_id == key_id for p in application.passwords)
 
 
 def _vanished(application: Application) -> Waiting:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -21,8 +22,13 @@ from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning.clouds import Directory
 
 _REFRESH_BEFORE: Final = timedelta(minutes=5)
-_NOT_YET: Final = frozenset({7000215, 700016, 700027, 70021, 700211, 700213})
-"""AADSTS codes that a fresh credential gets until it has spread through the sign-in service."""
+_NOT_YET: Final = frozenset({
+    7000215, 7000216, 7000218, 7000222, 7000229, 700016, 700027, 700038, 70021, 700211, 700213,
+})  # fmt: skip
+"""AADSTS codes that a fresh credential or application gets until it has spread."""
+_TRANSIENT: Final = frozenset({50000, 50196, 90006, 90012, 90024, 90033, 90055})
+"""AADSTS codes that say nothing about the credential: throttled, timed out, failing."""
+_TRANSIENT_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 
 
 class Probe(Enum):
@@ -62,6 +68,7 @@ class SignInRefused(Exception):
         numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes)) or error
         super().__init__(f"{numbers} (request-id {trace_id or 'unknown'})")
         self.codes = codes
+        self.transient = not codes or error in _TRANSIENT_ERRORS or bool(codes & _TRANSIENT)
 
 
 class SignIn:
@@ -70,11 +77,15 @@ class SignIn:
     Args:
         directory: the tenant.
         http: blocking client with the tenant's TLS trust; closed by its owner.
+        executor: where the blocking calls run; None: asyncio's default.
     """
 
-    def __init__(self, directory: Directory, http: httpx.Client) -> None:
+    def __init__(
+        self, directory: Directory, http: httpx.Client, *, executor: Executor | None = None
+    ) -> None:
         self._directory = directory
         self._http = http
+        self._executor = executor
 
     async def acquire(
         self, client_id: str, credential: OperatorCredential
@@ -85,7 +96,8 @@ class SignIn:
             SignInRefused: the service said no.
             Waiting: `GraphUnavailable`, the service is out of reach or failing.
         """
-        answer = await asyncio.to_thread(self._ask, client_id, credential)
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._executor, self._ask, client_id, credential)
         if "access_token" not in answer:
             raise SignInRefused(
                 str(answer.get("error", "unknown_error")),
@@ -129,7 +141,8 @@ class SignIn:
         try:
             await self.acquire(client_id, OperatorCredential(client_secret=secret))
         except SignInRefused as refusal:
-            return Probe.NOT_YET if refusal.codes & _NOT_YET else Probe.ACCEPTED
+            unproven = refusal.transient or refusal.codes & _NOT_YET
+            return Probe.NOT_YET if unproven else Probe.ACCEPTED
         return Probe.ACCEPTED
 
 

@@ -223,7 +223,7 @@ class GraphClient:
                 status = response.status_code
                 body = _decode(await _capped(response))
                 headers = {key.lower(): value for key, value in response.headers.items()}
-        except (httpx.HTTPError, _TooLarge) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, _TooLarge) as error:
             return Waiting(
                 "GraphUnavailable", f"Microsoft Graph gave no answer ({type(error).__name__})"
             )

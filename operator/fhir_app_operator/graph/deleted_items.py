@@ -6,9 +6,14 @@ needs `Application.Read.All`, which the operator does not ask for.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fhir_app_operator.errors import Stalled
+from fhir_app_operator.graph.applications import quoted
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
+from fhir_app_operator.graph.wire import ApplicationDocument, ServicePrincipalDocument, parse
+from fhir_app_operator.planning.model import Application
 
 
 class DeletedItems:
@@ -17,16 +22,29 @@ class DeletedItems:
     def __init__(self, graph: GraphClient) -> None:
         self._graph = graph
 
-    async def holds(self, object_id: str) -> bool:
-        """Whether the object is in the bin; False also where we may not look.
+    async def application(self, object_id: str) -> Application | None:
+        """Return the application with that object id if it is in the bin and may be read.
 
         Raises:
             Waiting: the directory is out of reach.
         """
+        body = await self._read(object_id)
+        return None if body is None else parse(ApplicationDocument, body).to_model()
+
+    async def service_principal_app_id(self, object_id: str) -> str | None:
+        """Return the client id of the service principal with that object id, if it is in the bin.
+
+        Raises:
+            Waiting: the directory is out of reach.
+        """
+        body = await self._read(object_id)
+        return None if body is None else parse(ServicePrincipalDocument, body).app_id
+
+    async def _read(self, object_id: str) -> dict[str, Any] | None:
         try:
-            return await self._graph.get(f"/directory/deletedItems/{object_id}") is not None
+            return await self._graph.get(f"/directory/deletedItems/{quoted(object_id)}")
         except Refused:
-            return False
+            return None
 
     async def restore(self, object_id: str, what: str) -> None:
         """Take the object out of the bin.
@@ -35,7 +53,9 @@ class DeletedItems:
             Stalled: `ApplicationDeleted` if the directory refuses; says how a person can do it.
             Waiting: the directory is out of reach.
         """
-        call = Call(method="POST", path=f"/directory/deletedItems/{object_id}/restore", payload={})
+        call = Call(
+            method="POST", path=f"/directory/deletedItems/{quoted(object_id)}/restore", payload={}
+        )
         try:
             await self._graph.send(call)
         except Refused as refused:
@@ -57,5 +77,5 @@ class DeletedItems:
             Waiting: `NotYetReplicated`, or out of reach.
             Stalled: `PermissionDenied` and the like.
         """
-        path = f"/directory/deletedItems/{object_id}"
+        path = f"/directory/deletedItems/{quoted(object_id)}"
         await self._graph.send(Call(method="DELETE", path=path, young=young))

@@ -7,7 +7,7 @@ set. Which requests carry these documents is the business of the noun modules.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -26,6 +26,11 @@ from fhir_app_operator.planning.model import (
 )
 
 M = TypeVar("M", bound="Document")
+
+
+# Graph lets others make passwords without dates; ours always have both.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _list(value: Any) -> Any:
@@ -109,8 +114,8 @@ class Password(Document):
 
     key_id: str
     display_name: str | None = None
-    start_date_time: datetime
-    end_date_time: datetime
+    start_date_time: datetime | None = None
+    end_date_time: datetime | None = None
     secret_text: SecretStr | None = None
 
     def to_model(self) -> PasswordCredential:
@@ -118,8 +123,8 @@ class Password(Document):
         return PasswordCredential(
             key_id=self.key_id,
             display_name=self.display_name,
-            start=self.start_date_time,
-            end=self.end_date_time,
+            start=self.start_date_time or _LONG_AGO,
+            end=self.end_date_time or _NEVER,
         )
 
 

@@ -164,6 +164,10 @@ def _consequence(request: Request, status: int, body: Mapping[str, Any]) -> Exce
             return Conflict(f"{request.what} changed in between")
         case HTTPStatus.FORBIDDEN if _terminating(body):
             return Waiting("NamespaceTerminating", f"{request.what}: its namespace is terminating")
+        case HTTPStatus.FORBIDDEN if "exceeded quota" in str(body.get("message")):
+            return Stalled(
+                "QuotaExceeded", f"a ResourceQuota of the namespace does not allow {request.what}"
+            )
         case HTTPStatus.FORBIDDEN:
             return Stalled(
                 "PermissionDenied",

@@ -109,33 +109,30 @@ class Registrations:
         thing: FhirAppRegistration | EntraTenant,
         status: RegistrationStatus | TenantStatus,
     ) -> dict[str, Any]:
-        """Write the whole status by server-side apply, guarded by resourceVersion.
+        """Make `status` the whole status, guarded by resourceVersion.
+
+        A merge patch with `null` for what is not set: it also takes away what others put there,
+        which server-side apply would leave for ever.
 
         Raises:
             Conflict: the object changed since it was read. (A wrong uid alone would not be
                 refused on `/status`, so only the version guards.)
         """
         path, what = _place(thing)
-        kind = _kind(thing)
-        metadata = {
-            "name": thing.metadata.name,
-            "resourceVersion": thing.metadata.resource_version,
-        } | ({"namespace": thing.metadata.namespace} if thing.metadata.namespace else {})
-        body = {
-            "apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata,
-            "status": status_document(status),
-        }  # fmt: skip
-        query = (("fieldManager", names.FIELD_MANAGER), ("force", "true"))
+        metadata = {"resourceVersion": thing.metadata.resource_version}
+        body = {"metadata": metadata, "status": status_document(status)}
         return await self._api.send(
             Request(method="PATCH", path=f"{path}/status", what=f"the status of {what}",
-                    query=query, body=body, content_type=APPLY_PATCH)
+                    query=(("fieldManager", names.FIELD_MANAGER),), body=body,
+                    content_type=MERGE_PATCH)
         )  # fmt: skip
 
 
 def status_document(status: RegistrationStatus | TenantStatus) -> dict[str, Any]:
-    """Return `status` as JSON, without what is not set."""
+    """Return `status` as JSON, `null` for what is not set."""
     document = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {key: value for key, value in document.items() if value != []}
+    unset = {field.alias or name: None for name, field in type(status).model_fields.items()}
+    return unset | {key: value for key, value in document.items() if value != []}
 
 
 def parse_registration(body: dict[str, Any]) -> FhirAppRegistration:
@@ -161,12 +158,6 @@ def _parse(kind: type[M], body: dict[str, Any]) -> M:
             for e in error.errors(include_input=False)[:3]
         )
         raise Invalid(f"the object does not fit this version's CRD: {where}") from None
-
-
-def _kind(thing: FhirAppRegistration | EntraTenant) -> str:
-    if isinstance(thing, FhirAppRegistration):
-        return names.REGISTRATION_KIND
-    return names.TENANT_KIND
 
 
 def _place(thing: FhirAppRegistration | EntraTenant) -> tuple[str, str]:

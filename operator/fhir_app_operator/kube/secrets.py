@@ -25,6 +25,12 @@ from fhir_app_operator.planning.desired import CLIENT_SECRET_KEY
 from fhir_app_operator.planning.model import PasswordCredential, Registration, SecretState
 
 CREDENTIAL_KEYS: Final = frozenset({CLIENT_SECRET_KEY})
+_CREDENTIAL_NOTES: Final = (
+    names.KEY_ID_ANNOTATION,
+    names.NONCE_ANNOTATION,
+    names.EXPIRES_AT_ANNOTATION,
+    names.WRITTEN_AT_ANNOTATION,
+)
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -87,7 +93,17 @@ class Secrets:
         value = ((body or {}).get("data") or {}).get(key)
         return None if value is None else _decoded(value)
 
-    async def write(self, live: LiveSecret | None, content: Content) -> LiveSecret:
+    async def rehearse(self, live: LiveSecret | None, content: Content) -> None:
+        """Find out whether `write` would be let through, without writing: a dry run.
+
+        Raises:
+            Conflict, Stalled: as `write`; quotas, admission webhooks and immutability speak here.
+        """
+        await self.write(live, content, dry_run=True)
+
+    async def write(
+        self, live: LiveSecret | None, content: Content, *, dry_run: bool = False
+    ) -> LiveSecret:
         """Create the Secret, or patch the one that was read; return it as written.
 
         Raises:
@@ -97,11 +113,16 @@ class Secrets:
         document = _document(live, content)
         what = f"Secret '{content.name}'"
         namespace = content.registration.namespace
+        query = (("dryRun", "All"),) if dry_run else ()
         if live is None:
-            request = Request(method="POST", path=_path(namespace), what=what, body=document)
+            request = Request(
+                method="POST", path=_path(namespace), what=what, body=document, query=query
+            )
         else:
-            request = Request(method="PATCH", path=_path(namespace, content.name), what=what,
-                              body=document, content_type=MERGE_PATCH)  # fmt: skip
+            request = Request(
+                method="PATCH", path=_path(namespace, content.name), what=what, body=document,
+                query=query, content_type=MERGE_PATCH,
+            )  # fmt: skip
         try:
             body = await self._api.send(request)
         except Stalled as error:
@@ -112,14 +133,17 @@ class Secrets:
             ) from None
         return live_secret(content.registration, body)
 
-    async def release(self, live: LiveSecret, registration: Registration, name: str) -> None:
-        """Take our owner reference off, so that the Secret outlives the registration.
+    async def set_owned(
+        self, live: LiveSecret, registration: Registration, name: str, *, owned: bool
+    ) -> None:
+        """Put our owner reference on, or take it off so that the Secret outlives the registration.
 
         Raises:
             Conflict: it changed since `live` was read.
         """
-        others = _other_owners(live.metadata, registration.uid)
-        metadata = {"resourceVersion": live.resource_version, "ownerReferences": others}
+        content = Content(registration=registration, name=name, data={}, owned=owned)
+        owners = _owners(live, content)
+        metadata = {"resourceVersion": live.resource_version, "ownerReferences": owners}
         await self._api.send(
             Request(method="PATCH", path=_path(registration.namespace, name),
                     what=f"Secret '{name}'", body={"metadata": metadata},
@@ -156,7 +180,7 @@ def _state(
     uid = registration.uid
     credential = {key: value for key, value in data.items() if key in CREDENTIAL_KEYS}
     intact = bool(credential) and (
-        notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == _digest(uid, credential)
+        notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == _credential_digest(uid, credential, notes)
     )
     return SecretState(
         ours=labels.get(names.REGISTRATION_LABEL) == uid,
@@ -201,15 +225,14 @@ def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | N
     """The credential's annotations: of the new one, of the kept one (untouched), or none."""
     new = content.credential
     if new is not None:
-        return {
+        notes: dict[str, str | None] = {
             names.KEY_ID_ANNOTATION: new.credential.key_id,
             names.NONCE_ANNOTATION: new.nonce,
             names.EXPIRES_AT_ANNOTATION: new.credential.end.astimezone(UTC).strftime(_TIME),
             names.WRITTEN_AT_ANNOTATION: new.written_at.astimezone(UTC).strftime(_TIME),
-            names.CREDENTIAL_DIGEST_ANNOTATION: _digest(
-                content.registration.uid, {CLIENT_SECRET_KEY: new.value}
-            ),
         }
+        digest = _credential_digest(content.registration.uid, {CLIENT_SECRET_KEY: new.value}, notes)
+        return notes | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
     if live is not None and content.keep_credential and live.state.holds_credential:
         return {}
     return dict.fromkeys((
@@ -224,7 +247,7 @@ def _owners(live: LiveSecret | None, content: Content) -> list[dict[str, Any]]:
     others = _other_owners(live.metadata, who.uid) if live else []
     ours = {
         "apiVersion": names.API_VERSION, "kind": names.REGISTRATION_KIND,
-        "name": who.name, "uid": who.uid, "controller": True,
+        "name": who.name, "uid": who.uid,
     }  # fmt: skip
     return [*others, ours] if content.owned else others
 
@@ -252,6 +275,14 @@ def _digest(uid: str, data: Mapping[str, SecretStr]) -> str:
     values = {key: value.get_secret_value() for key, value in data.items()}
     text = json.dumps([uid, values], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _credential_digest(
+    uid: str, credential: Mapping[str, SecretStr], notes: Mapping[str, str | None]
+) -> str:
+    """Digest of the value and of the annotations that decide when it is renewed and retired."""
+    said = {name: SecretStr(notes.get(name) or "") for name in _CREDENTIAL_NOTES}
+    return _digest(uid, {**credential, **said})
 
 
 def _encoded(value: SecretStr) -> str:

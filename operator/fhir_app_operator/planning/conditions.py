@@ -22,6 +22,8 @@ SUCCEEDED: Final = "Succeeded"
 PROGRESSING: Final = "Progressing"
 EXPIRED: Final = "CredentialExpired"
 
+MESSAGE_LIMIT: Final = 4096
+
 _REQUEST_ID: Final = re.compile(r" \(request-id [^)]*\)")
 
 
@@ -133,7 +135,7 @@ class Reporter:
             type=kind,
             status=status,
             reason=reason,
-            message=_stable(message, reason, before),
+            message=_stable(message, reason, before)[:MESSAGE_LIMIT],
             last_transition_time=self.now
             if flipped or before is None
             else before.last_transition_time,

@@ -22,6 +22,7 @@ from fhir_app_operator.planning.model import (
 )
 
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
+_UNCLAIMED: Final = "CredentialUnclaimed"
 _BURST: Final = 5
 """Unplanned issues within an hour that are served at once."""
 _RATE_WINDOW: Final = timedelta(hours=1)
@@ -30,10 +31,11 @@ _FIRST_PAUSE: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """A new credential is needed, not before `at`."""
+    """A new credential is needed, not before `at`; `planned` while the old one still works."""
 
     reason: str
     at: datetime
+    planned: bool = False
 
 
 def ours(desired: Desired, passwords: Iterable[PasswordCredential]) -> list[PasswordCredential]:
@@ -83,8 +85,17 @@ def due(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> 
         reason = _lost_reason(desired, secret, passwords)
         return Issue(reason=reason, at=_not_before(ours(desired, passwords), now))
     if now >= renew_at(desired.credential, current):
-        return Issue(reason="CredentialDueForRenewal", at=now)
+        at = _after_failures([p for p in ours(desired, passwords) if p.start > current.start], now)
+        return Issue(reason="CredentialDueForRenewal", at=at, planned=True)
     return None
+
+
+def _after_failures(unpublished: list[PasswordCredential], now: datetime) -> datetime:
+    """Return when a renewal may be tried again: each try that failed left a credential behind."""
+    if not unpublished:
+        return now
+    pause: timedelta = min(_FIRST_PAUSE * 2 ** min(len(unpublished) - 1, 10), _RATE_WINDOW)
+    return max(now, unpublished[-1].start + pause)
 
 
 def _lost_reason(
@@ -121,8 +132,8 @@ def revocations(
 ) -> list[tuple[datetime, RevokeCredential]]:
     """Return which credentials of ours go, and when; the earliest first.
 
-    Nothing goes while the Secret does not hold a working credential: the newest usable one is
-    never removed. A credential without our prefix is never removed.
+    The newest usable credential is never removed, and none that the Secret holds or that may still
+    be in use. A credential without our prefix is never removed.
     """
     if observed.application is None:
         return []
@@ -131,24 +142,46 @@ def revocations(
         return [(now, RevokeCredential(key_id=p.key_id, reason="CredentialNotWanted"))
                 for p in own]  # fmt: skip
     current = published(observed.secret, observed.application.passwords)
-    secret = observed.secret
-    if current is None or secret is None or now >= current.end:
-        return []
-    written = secret.written_at or now
-    retired = written + overlap(desired.credential)
     pending = observed.intent.nonce if observed.intent else None
-    found = [
-        (at, RevokeCredential(key_id=p.key_id, reason=reason))
-        for p in own
-        if p.key_id != current.key_id and desired.registration.nonce_of(p.display_name) != pending
-        for at, reason in [_end_of(p, current, retired, policy)]
-    ]
+    rest = [p for p in own if desired.registration.nonce_of(p.display_name) != pending]
+    if current is None or observed.secret is None or now >= current.end:
+        found = _leftovers(rest, observed, policy)
+    else:
+        retired = (observed.secret.written_at or now) + overlap(desired.credential)
+        found = [
+            _end_of(p, current, retired, desired, observed, now, policy)
+            for p in rest
+            if p.key_id != current.key_id
+        ]
     return sorted(found, key=lambda pair: pair[0])
 
 
+def _leftovers(
+    own: list[PasswordCredential], observed: Observed, policy: Policy
+) -> list[tuple[datetime, RevokeCredential]]:
+    """What may go while no Secret holds a proven credential.
+
+    The oldest one may be what workloads still use, the newest one what the Secret gets next; what
+    lies between them was issued and never published.
+    """
+    held = observed.secret.key_id if observed.secret else None
+    return [
+        (p.start + policy.sweep_after, RevokeCredential(key_id=p.key_id, reason=_UNCLAIMED))
+        for p in own[1:-1]
+        if p.key_id != held
+    ]
+
+
 def _end_of(
-    password: PasswordCredential, current: PasswordCredential, retired: datetime, policy: Policy
-) -> tuple[datetime, str]:
+    password: PasswordCredential, current: PasswordCredential, retired: datetime,
+    desired: Desired, observed: Observed, now: datetime, policy: Policy,
+) -> tuple[datetime, RevokeCredential]:  # fmt: skip
     if password.start <= current.start:
-        return min(retired, max(password.end, current.start)), "OverlapEnded"
-    return password.start + policy.sweep_after, "CredentialUnclaimed"
+        at = min(retired, max(password.end, current.start))
+        return at, RevokeCredential(key_id=password.key_id, reason="OverlapEnded")
+    # Newer than what the Secret holds: never published, or put back by a restored backup. In the
+    # second case it was in use until we first saw it out of the Secret.
+    since = observed.retired.get(password.key_id, now)
+    grace = overlap(desired.credential) if desired.credential else timedelta(0)
+    at = max(password.start + policy.sweep_after, since + grace)
+    return at, RevokeCredential(key_id=password.key_id, reason=_UNCLAIMED)

@@ -32,6 +32,8 @@ GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
 """Microsoft Graph's own application, the same in every tenant."""
 OPENID_SCOPES: Final = ("offline_access", "openid")
 """Asked for by user flows; they belong to Microsoft Graph, not to the FHIR server."""
+_LISTED: Final = 20
+"""How many values a message lists."""
 APP_ID_TEMPLATE: Final = "{appId}"
 
 AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
@@ -163,7 +165,7 @@ def desired(
         application=_with_defaults(
             _application(registration, identity, tenant, server, graph), defaults or Defaults()
         ),
-        credential=_credential(registration),
+        credential=secret_policy(registration),
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
         secret_owned=spec.deletion_policy != "Orphan",
@@ -249,7 +251,8 @@ def _permission_id(
             f"'{value}' of FhirAppRegistration '{server.name}' is not visible in Entra as "
             f"{what} yet",
         )
-    known = ", ".join(sorted(ids)) or "none"
+    known = ", ".join(sorted(ids)[:_LISTED]) or "none"
+    known += f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
     raise Stalled(
         "ScopeNotFound",
         f"`{field_name}`: '{value}' is not {what} of FhirAppRegistration '{server.name}' "
@@ -261,7 +264,8 @@ def _scopes(registration: FhirAppRegistration) -> tuple[str, ...]:
     return registration.spec.scopes or (USER_IMPERSONATION,)
 
 
-def _credential(registration: FhirAppRegistration) -> SecretPolicy | None:
+def secret_policy(registration: FhirAppRegistration) -> SecretPolicy | None:
+    """Return the lifetimes that `registration` asks for; None if its type has no secret."""
     spec = registration.spec
     if spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
         return None

@@ -266,8 +266,12 @@ class Observed:
     recorded_object_id: str | None = None
     """The application that status names; a negative read never overrules it."""
     recorded_app_id: str | None = None
-    recorded_is_young: bool = False
-    """Status changed so lately that the directory may not show the application yet."""
+    missing_since: datetime | None = None
+    """Since when an application that may exist is not seen."""
+    missing_for_sure: bool = False
+    """It was not found for so long, in so many reads, that it can only be gone."""
+    retired: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when credentials of ours, by key id, are known not to be in the Secret."""
     intent: Intent | None = None
 
 

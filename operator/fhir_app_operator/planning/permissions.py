@@ -62,7 +62,8 @@ def scopes(
     """Return the delegated permissions that `resource` declares, sorted by value."""
     declared = list(resource.scopes.custom)
     if resource.scopes.preset == "UserImpersonation":
-        text = f"Access the FHIR server {resource.url} on behalf of the signed-in user"
+        # Without the URL: a change of an enabled scope disables it for a moment.
+        text = "Access the FHIR server on behalf of the signed-in user"
         declared.append(
             CustomScope(
                 value=USER_IMPERSONATION,

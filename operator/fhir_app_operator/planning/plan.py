@@ -54,7 +54,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 1 | a Secret of that name that is not ours            | Stalled SecretConflict (Waiting  |
     |   |                                                   | if it is about to be collected)  |
     | 2 | no application, ours is in the bin                | RestoreApplication               |
-    | 3 | no application, status names one, young           | Waiting NotYetReplicated         |
+    | 3 | no application, status names one, not sure yet    | Waiting NotYetReplicated         |
     | 4 | no application, status names one                  | Stalled ApplicationDeleted       |
     | 5 | no application                                    | CreateApplication                |
     | 6 | an application without our owner tag              | Stalled OwnershipConflict        |
@@ -62,13 +62,13 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 8 | no service principal                              | CreateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
     |   |                                                   | enabled role or scope first)     |
-    |10 | no good credential in the Secret, or one to renew | RecordIntent, then               |
+    |10 | credentials of ours past their overlap or grace   | RevokeCredential, each           |
+    |11 | no good credential in the Secret, or one to renew | RecordIntent, then               |
     |   |                                                   | IssueCredential for that intent  |
-    |11 | the Secret's data or metadata differ              | WriteSecret                      |
-    |12 | credentials of ours past their overlap or grace   | RevokeCredential, each           |
+    |12 | the Secret's data or metadata differ              | WriteSecret                      |
 
     Raises:
-        Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 10.
+        Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 11.
     """
     refuse_foreign_secret(desired.secret_name, observed)
     application = observed.application
@@ -78,11 +78,28 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
         partial(_service_principal, observed),
         partial(_differences, desired, application),
+        # First what must go, so that issues that fail again and again cannot pile up.
+        partial(_revocations, desired, observed, now, policy),
         partial(_credential, desired, observed, now, policy),
         partial(_secret, desired, observed, application),
-        partial(_revocations, desired, observed, now, policy),
     )
     return next((actions for step in steps if (actions := step())), ())
+
+
+def credential_plan(
+    desired: Desired, observed: Observed, now: datetime, policy: Policy
+) -> tuple[Action, ...]:
+    """Return rows 10 and 11 only: what keeps a credential alive while the rest has to wait.
+
+    Raises:
+        Stalled, Waiting: as `plan`.
+    """
+    if observed.application is None:
+        return ()
+    _refuse_stranger(desired, observed.application)
+    return _revocations(desired, observed, now, policy) or _credential(
+        desired, observed, now, policy
+    )
 
 
 def deletion_plan(
@@ -108,12 +125,13 @@ def deletion_plan(
 
 
 def _purges(observed: Observed) -> tuple[Action, ...]:
+    """The service principal first: the application proves that it is ours."""
     found: list[Action] = []
-    if observed.deleted_application_id is not None:
-        found.append(Purge(object_id=observed.deleted_application_id, what="application"))
     if observed.deleted_service_principal_id is not None:
         object_id = observed.deleted_service_principal_id
         found.append(Purge(object_id=object_id, what="service principal"))
+    if observed.deleted_application_id is not None:
+        found.append(Purge(object_id=observed.deleted_application_id, what="application"))
     return tuple(found)
 
 
@@ -124,6 +142,9 @@ def next_due(
     if observed.application is None:
         return None
     moments = [at for at, _ in credentials.revocations(desired, observed, now, policy)]
+    issue = credentials.due(desired, observed, now, policy)
+    if issue is not None:
+        moments.append(issue.at)
     current = credentials.published(observed.secret, observed.application.passwords)
     if desired.credential and current:
         moments.append(credentials.renew_at(desired.credential, current))
@@ -171,7 +192,7 @@ def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, 
         return (RestoreApplication(object_id=observed.deleted_application_id),)
     if observed.recorded_object_id is None:
         return (CreateApplication(changes=_creation(desired), owners=desired.application.owners),)
-    if observed.recorded_is_young:
+    if not observed.missing_for_sure:
         raise Waiting(
             "NotYetReplicated",
             f"application {observed.recorded_app_id} is not visible in Entra yet",
@@ -287,6 +308,8 @@ def _credential(
 ) -> tuple[Action, ...]:
     issue = credentials.due(desired, observed, now, policy)
     if issue is None or desired.credential is None:
+        return ()
+    if issue.at > now and issue.planned:
         return ()
     if issue.at > now:
         raise Waiting(

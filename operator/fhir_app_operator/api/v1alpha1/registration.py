@@ -82,6 +82,9 @@ class ClientSecret(ApiModel):
                  "`duration` must be between 1h and 17520h (two years)", field=".duration"),
             rule("!has(self.renewBefore) || duration(self.renewBefore) < duration(self.duration)",
                  "`renewBefore` must be shorter than `duration`", field=".renewBefore"),
+            rule("!has(self.renewBefore) || duration(self.renewBefore) >= duration('5m')",
+                 "`renewBefore` must be at least 5m: a renewal takes a while",
+                 field=".renewBefore"),
             rule("!has(self.overlap) || (has(self.renewBefore) ? "
                  "duration(self.overlap) <= duration(self.renewBefore) : "
                  "duration(self.overlap) + duration(self.overlap) + duration(self.overlap) "

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
-from fhir_app_operator.api.v1alpha1.schema import ApiModel, Time
+from fhir_app_operator.api.v1alpha1.schema import UUID_PATTERN, ApiModel, Time
 
 
 class CredentialState(StrEnum):
@@ -25,6 +25,9 @@ class CredentialStatus(ApiModel):
     state: CredentialState = Field(description="`Active`: in the Secret. `Retiring`: replaced.")
     start_time: Time = Field(description="Valid from.")
     end_time: Time = Field(description="Valid until.")
+    retired_at: Time | None = Field(
+        default=None, description="When it was first seen not to be in the Secret any more."
+    )
 
 
 class PendingCredential(ApiModel):
@@ -32,6 +35,11 @@ class PendingCredential(ApiModel):
 
     nonce: str = Field(description="Marks the credential in the directory.", max_length=64)
     requested_at: Time = Field(description="When the intent was written.")
+
+
+def _object_id(what: str) -> str | None:
+    field: str | None = Field(default=None, pattern=UUID_PATTERN, max_length=36, description=what)
+    return field
 
 
 def _identifier(what: str) -> str | None:
@@ -46,10 +54,10 @@ class RegistrationStatus(ApiModel):
         default=-1, description="The generation that last ended Ready or Stalled."
     )
     conditions: Conditions = ()
-    tenant_id: str | None = _identifier("Directory (tenant) id.")
-    app_id: str | None = _identifier("Application (client) id.")
-    object_id: str | None = _identifier("Object id of the application.")
-    service_principal_id: str | None = _identifier("Object id of the service principal.")
+    tenant_id: str | None = _object_id("Directory (tenant) id.")
+    app_id: str | None = _object_id("Application (client) id.")
+    object_id: str | None = _object_id("Object id of the application.")
+    service_principal_id: str | None = _object_id("Object id of the service principal.")
     secret_name: str | None = _identifier("The Secret that was written.")
     audience: str | None = _identifier("The `aud` claim of the server's tokens.")
     authority: str | None = _identifier("The authority that signs the server's tokens.")
@@ -63,6 +71,13 @@ class RegistrationStatus(ApiModel):
             },
         ),
     ] = Field(default=(), description="The credentials that the operator made.")
+    create_requested_at: Time | None = Field(
+        default=None,
+        description="When the directory was last asked to create or restore the application.",
+    )
+    missing_since: Time | None = Field(
+        default=None, description="Since when the directory does not show the application."
+    )
     last_handled_reconcile_at: str | None = _identifier(
         "The value of the annotation `fhirapps.dev/reconcile-requested-at` that was acted on last."
     )
