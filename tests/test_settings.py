@@ -57,6 +57,27 @@ def test_a_wrong_value_is_named(variable, value, remedy):
     assert remedy in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["proxy.corp:3128", "http://", "socks5://proxy:1", "http://proxy:port", "//proxy:1", "http:/p"],
+)
+def test_a_proxy_that_no_request_could_use_is_named(proxy):
+    with pytest.raises(WrongSettings) as caught:
+        load({"HTTPS_PROXY": proxy})
+    assert str(caught.value).startswith("HTTPS_PROXY: must be an http:// or https:// URL")
+
+
+def test_a_wrong_proxys_password_is_not_shown():
+    with pytest.raises(WrongSettings) as caught:
+        load({"HTTPS_PROXY": "socks5://me:hunter2@proxy:1080"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy:1", "https://me:pw@[::1]:3128", "http://proxy/"])
+def test_a_proxy_url_is_taken_as_it_is(proxy):
+    assert load({"HTTPS_PROXY": proxy}).https_proxy == proxy
+
+
 def test_all_wrong_values_are_named_at_once():
     with pytest.raises(WrongSettings) as caught:
         load({"FHIR_APP_OPERATOR_WORKERS": "0", "FHIR_APP_OPERATOR_LOG_LEVEL": "x"})

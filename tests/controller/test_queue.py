@@ -165,6 +165,41 @@ async def test_later_gathers_calls_and_never_postpones(worker):
     assert worker.runs == [("a", 2.0)]
 
 
+async def test_later_said_during_a_pass_outlives_it(worker):
+    worker.gate = asyncio.Event()
+    worker.answers["a"] = Next(after=3600.0)
+    worker.queue.add("a")
+    await settle()
+    worker.queue.add_later("a", 2.0)
+    worker.gate.set()
+    await asyncio.sleep(10.0)
+    assert worker.runs == [("a", 0.0), ("a", 2.0)]
+    await asyncio.sleep(3600.0)
+    assert worker.runs[2:] == [("a", 3602.0)]
+
+
+async def test_later_said_during_a_pass_does_not_postpone_what_is_due_sooner(worker):
+    worker.gate = asyncio.Event()
+    worker.answers["a"] = Next(after=5.0)
+    worker.queue.add("a")
+    await settle()
+    worker.queue.add_later("a", 60.0)
+    worker.gate.set()
+    await asyncio.sleep(9.0)
+    assert worker.runs == [("a", 0.0), ("a", 5.0)]
+
+
+async def test_later_said_during_a_pass_respects_a_retry_after(worker):
+    worker.gate = asyncio.Event()
+    worker.answers["a"] = Next(after=30.0, failed=True, floor=30.0)
+    worker.queue.add("a")
+    await settle()
+    worker.queue.add_later("a", 2.0)
+    worker.gate.set()
+    await asyncio.sleep(45.0)
+    assert worker.runs == [("a", 0.0), ("a", 30.0)]
+
+
 async def test_a_forgotten_key_does_not_come_back(worker):
     worker.answers["a"] = Next(after=5.0)
     worker.queue.add("a")

@@ -65,7 +65,7 @@ def test_deletion_and_re_creation_are_news(triggers, added):
     triggers.registration(registration("portal", deletionTimestamp="now"))
     triggers.registration(registration("portal", "DELETED"))
     triggers.registration(registration("portal", "ADDED"))
-    assert len(added) == 4
+    assert [key for key, _ in added if key == "clinic/portal"] == ["clinic/portal"] * 4
 
 
 def test_a_changed_server_wakes_its_clients(triggers, added):
@@ -96,6 +96,53 @@ def test_a_relabelled_namespace_wakes_its_registrations(triggers, added):
     assert added == [("clinic/portal", True)]
 
 
+def test_what_a_relist_shows_changed_is_as_good_as_an_event(triggers, added):
+    tenant = {"metadata": {"name": "default", "uid": "t", "generation": 1}}
+    namespace = {"metadata": {"name": "clinic", "labels": {}}}
+    triggers.registration(registration("fhir-server", kind=None))
+    triggers.registration(registration("portal", kind=None, server="fhir-server"))
+    triggers.tenant({"type": None, "object": tenant})
+    triggers.namespace({"type": None, "object": namespace})
+    assert {urgent for _, urgent in added} == {False}
+    assert len(added) == 3
+
+    added.clear()
+    triggers.registration(registration("fhir-server", kind=None, generation=2))
+    assert added == [("clinic/fhir-server", True), ("clinic/portal", True)]
+    added.clear()
+    changed = {"metadata": tenant["metadata"] | {"generation": 2}}
+    triggers.tenant({"type": None, "object": changed})
+    assert added == [("default", True), ("clinic/fhir-server", True), ("clinic/portal", True)]
+    added.clear()
+    labelled = {"metadata": namespace["metadata"] | {"labels": {"fhir": "yes"}}}
+    triggers.namespace({"type": None, "object": labelled})
+    assert added == [("clinic/fhir-server", True), ("clinic/portal", True)]
+
+
+def test_a_relist_that_shows_nothing_new_wakes_nobody(triggers, added):
+    tenant = {"metadata": {"name": "default", "uid": "t", "generation": 1}}
+    for _ in range(2):
+        triggers.registration(registration("portal", kind=None))
+        triggers.tenant({"type": None, "object": tenant})
+    assert added == [("clinic/portal", False), ("default", False)]
+
+
+def test_a_deleted_registration_lets_its_tenant_look(triggers, added, index):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    triggers.registration(registration("portal", "DELETED"))
+    assert added == [("default", False), ("clinic/portal", True)]
+    assert index.count_of_tenant("default") == 0
+
+
+def test_a_late_deletion_leaves_the_new_holder_of_the_name_alone(triggers, index):
+    triggers.registration(registration("portal", "ADDED", uid="old"))
+    triggers.registration(registration("portal", "ADDED", uid="new"))
+    triggers.registration(registration("portal", "DELETED", uid="old"))
+    assert index.by_uid("new") == CLIENT
+    assert index.of_tenant("default") == [CLIENT]
+
+
 def test_a_deleted_or_edited_secret_wakes_its_registration(triggers, added):
     triggers.registration(registration("portal", "ADDED"))
     added.clear()
@@ -121,6 +168,46 @@ def test_the_index_answers_who_depends_on_whom(index):
     assert index.clients_of(SERVER) == []
     assert index.tenant_of(CLIENT) is None
     assert str(TenantKey("default")) == "default"
+
+
+def test_a_changed_reference_leaves_nothing_behind(index):
+    other = RegistrationKey("clinic", "other-server")
+    index.update(CLIENT, registration("portal", server="fhir-server", uid="old")["object"])
+    index.update(CLIENT, registration("portal", server="other-server", uid="new")["object"])
+    assert index.clients_of(SERVER) == []
+    assert index.clients_of(other) == [CLIENT]
+    assert (index.by_uid("old"), index.by_uid("new")) == (None, CLIENT)
+    assert index.of_tenant("default") == index.in_namespace("clinic") == [CLIENT]
+    index.forget(CLIENT, "old")
+    assert CLIENT in index
+    index.forget(CLIENT)
+    assert CLIENT not in index
+    assert index.by_uid("new") is None
+    assert index.clients_of(other) == index.of_tenant("default") == []
+    assert index.in_namespace("clinic") == []
+    assert index.count_of_tenant("default") == 0
+
+
+def test_an_answer_does_not_grow_with_the_cluster(index):
+    looked_at = []
+
+    class Counted(RegistrationKey):
+        def __eq__(self, other):
+            looked_at.append(other)
+            return super().__eq__(other)
+
+        __hash__ = RegistrationKey.__hash__
+
+    for n in range(500):
+        server = f"server-{n}"
+        index.update(
+            Counted(f"ns-{n}", "portal"), registration("portal", server=server, uid=n)["object"]
+        )
+    looked_at.clear()
+    assert len(index.clients_of(RegistrationKey("ns-7", "server-7"))) == 1
+    assert len(index.in_namespace("ns-7")) == 1
+    assert index.by_uid(7) is not None
+    assert len(looked_at) < 10
 
 
 def test_kopf_never_gives_up_and_never_persists():

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entra_emulator import ADMIN_CLIENT_ID, OPERATOR_CLIENT_ID, TENANT_ID
+from tests.emulator.certified import certified, claims_of
 from tests.emulator.cloud import GRAPH, TOKEN
 
 COMMAND = [sys.executable, "-m", "entra_emulator"]
@@ -132,6 +134,24 @@ def test_the_operator_signs_in_with_a_federated_token(tmp_path: Path) -> None:
     assert off.status_code == 404
 
 
+def test_the_operator_signs_in_with_a_certificate(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    own = certified(now - timedelta(days=1), now + timedelta(days=1))
+    file = tmp_path / "operator.pem"
+    file.write_text(own.key_pem + own.pem)
+
+    with started(tmp_path, "--operator-certificate", str(file)) as (_, facts):
+        claims = claims_of(OPERATOR_CLIENT_ID, facts["origin"] + TOKEN, now)
+        operator = token(
+            facts,
+            client_id=OPERATOR_CLIENT_ID,
+            client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            client_assertion=own.sign(claims, {"x5t": own.x5t}),
+        )
+
+    assert operator.status_code == 200, operator.text
+
+
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False
@@ -159,6 +179,8 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
         ((*here, "--port", "70000"), "--port"),
         ((*here, "--federated-issuer", "i"), "go together"),
         ((*here, *federated, "--federated-key", str(text)), "--federated-key"),
+        ((*here, "--operator-certificate", str(text)), "--operator-certificate"),
+        ((*here, "--operator-certificate", str(text), "--operator-secret", "s"), "exclude"),
         ((*here, "--admin-secret-file", str(empty)), "--admin-secret-file"),
         ((*here, "--admin-secret-file", str(tmp_path / "none")), "--admin-secret-file"),
     ):

@@ -5,7 +5,7 @@ import re
 import ssl
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID, FederatedTrust, Seeds
 from entra_emulator.server import Running, serve
+from tests.emulator.certified import Certified, certified
 from tests.emulator.cloud import ALICE, OPERATOR_SECRET, App, role, scope
 
 FHIR = "https://fhir.clinic.example"
@@ -39,9 +40,19 @@ def issuer_key() -> RSAPrivateKey:
 
 
 @pytest.fixture(scope="module")
-def running(issuer_key: RSAPrivateKey) -> Iterator[Running]:
+def own() -> Certified:
+    now = datetime.now(UTC)
+    return certified(now - timedelta(days=1), now + timedelta(days=1))
+
+
+@pytest.fixture(scope="module")
+def running(issuer_key: RSAPrivateKey, own: Certified) -> Iterator[Running]:
     pem = issuer_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    seeds = Seeds(operator_secret=OPERATOR_SECRET, federated=FederatedTrust(*TRUST, pem.decode()))
+    seeds = Seeds(
+        operator_secret=OPERATOR_SECRET,
+        operator_certificate_pem=own.pem,
+        federated=FederatedTrust(*TRUST, pem.decode()),
+    )
     with serve({"admin": True, "seeds": seeds}) as made:
         yield made
 
@@ -223,6 +234,31 @@ def test_federated_assertion(
         return jwt.encode(claims, issuer_key, algorithm="RS256")
 
     app = confidential(running, http, OPERATOR_CLIENT_ID, {"client_assertion": assertion})
+    result = app.acquire_token_for_client([f"{FHIR}/.default"])
+
+    assert verified(running, http, result["access_token"])["appidacr"] == "2"
+
+
+@pytest.mark.parametrize("form", ["thumbprint", "issuer", "certificate", "pfx"])
+def test_certificate(
+    running: Running,
+    http: requests.Session,
+    own: Certified,
+    server: App,
+    form: str,
+    tmp_path: Path,
+) -> None:
+    pfx = tmp_path / "own.pfx"
+    pfx.write_bytes(own.pfx)
+    key = {"private_key": own.key_pem}
+    proofs: dict[str, dict[str, Any]] = {
+        "thumbprint": {**key, "thumbprint": own.sha1.hex()},
+        "issuer": {**key, "thumbprint": own.sha1.hex(), "public_certificate": own.pem},
+        "certificate": {**key, "public_certificate": own.pem},
+        "pfx": {"private_key_pfx_path": str(pfx), "public_certificate": True},
+    }
+
+    app = confidential(running, http, OPERATOR_CLIENT_ID, proofs[form])
     result = app.acquire_token_for_client([f"{FHIR}/.default"])
 
     assert verified(running, http, result["access_token"])["appidacr"] == "2"

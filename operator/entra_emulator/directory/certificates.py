@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -101,9 +102,13 @@ def _new(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_rsa(certificate: Certificate) -> Certificate:
-    if not isinstance(certificate.public_key(), RSAPublicKey):
-        raise ValueError("the certificate's key is not RSA")
-    return certificate
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm as error:
+        raise ValueError("the certificate's key is of an unknown kind") from error
+    if isinstance(key, RSAPublicKey):
+        return certificate
+    raise ValueError("the certificate's key is not RSA")
 
 
 def _refused(why: str) -> GraphError:

@@ -1,7 +1,7 @@
 """Who the client of a token request is, and how it proves that.
 
-Source: the pages of the flows, and the code flow's rules per platform. What an assertion must say is
-in `assertions`.
+Source: the pages of the flows, and the code flow's rules per platform. What an assertion must say
+is in `assertions`.
 """
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ def _status(work: Pass, verdict: Verdict, now: datetime, *, pending: bool) -> St
         "pending_credential": before.pending_credential if pending else None,
     }
     if work.entra_read:
-        updates["missing_since"] = work.observed.missing_since
+        seen = work.observed.application is not None
+        updates["missing_since"] = None if seen else work.observed.missing_since
     if work.desired is not None and work.observed.application is not None:
         data = resolved(work.desired.connection, work.observed.application.app_id)
         updates |= {
