@@ -22,6 +22,7 @@ from entra_emulator.emulator import Emulator
 from entra_emulator.exchange import ADMIN
 from entra_emulator.seeds import FederatedTrust, Seeds
 from entra_emulator.server import Running, serve
+from entra_emulator.tunnel import lead_to
 
 LOG = logging.getLogger("entra_emulator")
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -37,6 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free port.")
 @click.option("--admin", is_flag=True, help="Serve the emulator's own API under /_emulator.")
+@click.option("--tunnel", is_flag=True, help="Run a proxy for clients of the real host names.")
 @click.option("--operator-secret", metavar="S", help="Client secret of the operator.")
 @click.option(
     "--operator-certificate",
@@ -57,6 +59,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
     directory: Path,
     port: int,
     admin: bool,  # noqa: FBT001 - a flag of the command line
+    tunnel: bool,  # noqa: FBT001 - the same
     operator_secret: str | None,
     operator_certificate: Path | None,
     federated_issuer: str | None,
@@ -83,8 +86,11 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter per option
         admin_secret=_secret(admin_secret_file),
     )
     emulator = Emulator(admin=admin, seeds=seeds)
-    with _stop_on_signal() as stopped, _serving(emulator, port) as running:
-        _publish(directory, running)
+    with contextlib.ExitStack() as stack:
+        stopped = stack.enter_context(_stop_on_signal())
+        running = stack.enter_context(_serving(emulator, port))
+        proxy = stack.enter_context(lead_to(running.port)) if tunnel else None
+        _publish(directory, running, proxy)
         LOG.info("entra-emulator listens at %s, details in %s", running.origin, directory)
         stopped.wait()
 
@@ -150,7 +156,7 @@ def _serving(emulator: Emulator, port: int) -> Iterator[Running]:
         yield running
 
 
-def _publish(directory: Path, running: Running) -> None:
+def _publish(directory: Path, running: Running, proxy: str | None) -> None:
     """Write the two files; emulator.json last, and at once, since others wait for it."""
     directory.mkdir(parents=True, exist_ok=True)
     authority = directory / "ca.pem"
@@ -164,6 +170,7 @@ def _publish(directory: Path, running: Running) -> None:
         "adminClientSecret": running.emulator.seeds.admin_secret,
         "users": [user.user_principal_name for user in running.emulator.seeds.users],
         "adminUrl": f"{running.origin}{ADMIN}" if running.emulator.has_admin else None,
+        "tunnelUrl": proxy,
     }
     _write(directory / "emulator.json", json.dumps(facts, indent=2).encode() + b"\n")
 

@@ -40,6 +40,11 @@ class Running:
     origin: str
     ca_pem: bytes
 
+    @property
+    def port(self) -> int:
+        """The port of the loopback interface."""
+        return int(self.origin.rpartition(":")[2])
+
 
 @contextlib.contextmanager
 def serve(emulator: Emulator | Mapping[str, Any], *, port: int = 0) -> Iterator[Running]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from entra_emulator.clock import Clock
+from entra_emulator.constants import STOCK_HOSTS
 from entra_emulator.directory.directory import Directory
 from entra_emulator.journal import Journal
 from entra_emulator.seeds import Seeds, plant
@@ -34,6 +35,15 @@ class World:
         world = cls(origin.rstrip("/"), clock, seeds, Directory(clock), SigningKey.shared())
         plant(world.directory, seeds)
         return world
+
+    def seen_at(self, host: str | None) -> World:
+        """The same world for a client that used `host`, the Host header of its request.
+
+        A client that was led here under a name of the real service is answered with addresses of
+        the real service.
+        """
+        name = (host or "").lower().removesuffix(":443")
+        return replace(self, origin=f"https://{name}") if name in STOCK_HOSTS else self
 
     def reset(self) -> None:
         """Back to the seeds: no faults, lag, quotas, sessions; an empty log. The clock goes on."""

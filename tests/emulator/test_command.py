@@ -93,6 +93,7 @@ def test_it_starts_says_where_it_is_and_stops(tmp_path: Path, number: signal.Sig
         "adminClientSecret": facts["adminClientSecret"],
         "users": ["alice@clinic.example", "bob@clinic.example"],
         "adminUrl": facts["origin"] + "/_emulator",
+        "tunnelUrl": None,
     }
     assert sorted(path.name for path in directory.iterdir()) == ["ca.pem", "emulator.json"]
     assert stat.S_IMODE((directory / "emulator.json").stat().st_mode) == 0o600
@@ -150,6 +151,21 @@ def test_the_operator_signs_in_with_a_certificate(tmp_path: Path) -> None:
         )
 
     assert operator.status_code == 200, operator.text
+
+
+def test_a_tunnel_leads_here(tmp_path: Path) -> None:
+    path = f"/{TENANT_ID}/v2.0/.well-known/openid-configuration"
+    with started(tmp_path, "--tunnel") as (process, facts):
+        context = ssl.create_default_context(cafile=facts["caFile"])
+        with httpx.Client(proxy=facts["tunnelUrl"], verify=context, trust_env=False) as client:
+            metadata = client.get(f"https://login.microsoftonline.com{path}").json()
+            began = time.monotonic()
+            os.kill(process.pid, signal.SIGTERM)  # with a connection still open
+            process.communicate(timeout=10)
+
+    assert metadata["issuer"] == f"https://login.microsoftonline.com/{TENANT_ID}/v2.0"
+    assert process.returncode == 0
+    assert time.monotonic() - began < 2
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:

@@ -41,6 +41,7 @@ _SERVER = {
 
 async def serve(world: World, request: Request) -> Response:
     """The response to a Graph request."""
+    world = world.seen_at(request.headers.get("host"))
     try:
         answer = await _answer(world, request)
     except _Throttled as throttled:

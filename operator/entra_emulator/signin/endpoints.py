@@ -52,7 +52,7 @@ class _Endpoints:
         async def handle(request: Request) -> Response:
             return self._guarded(
                 request,
-                lambda: _json(discovery.openid_configuration(self._world, version)),
+                lambda: _json(discovery.openid_configuration(self._at(request), version)),
                 aliases=_ALIASES,
             )
 
@@ -61,8 +61,8 @@ class _Endpoints:
     async def keys(self, request: Request) -> Response:
         return self._guarded(request, lambda: _json(self._world.key.jwk_set()), aliases=_ALIASES)
 
-    async def instance(self, _request: Request) -> Response:
-        return _json(discovery.instance(self._world))
+    async def instance(self, request: Request) -> Response:
+        return _json(discovery.instance(self._at(request)))
 
     async def preflight(self, request: Request) -> Response:
         """Pages redeem codes cross-origin, so browsers ask first."""
@@ -78,7 +78,8 @@ class _Endpoints:
             request.state.caller = form.get("client_id")
             wanted = TokenRequest(form, request.headers.get("origin"), version)
             answer = self._guarded(
-                request, lambda: JSONResponse(token.issue(self._world, wanted), headers=_NO_STORE)
+                request,
+                lambda: JSONResponse(token.issue(self._at(request), wanted), headers=_NO_STORE),
             )
             answer.headers.update(_cors(request))
             return answer
@@ -91,7 +92,7 @@ class _Endpoints:
                 self._check_tenant(request, _ALIASES)
                 query = await (_form(request) if request.method == "POST" else _query(request))
                 request.state.caller = query.get("client_id")
-                outcome = authorize(self._world, query, version)
+                outcome = authorize(self._at(request), query, version)
             except SignInError as error:
                 text = error.body(self._world.clock.now())["error_description"]
                 return _page("Sign in", f"<p>{html.escape(text)}</p>", error.status)
@@ -100,6 +101,9 @@ class _Endpoints:
             return _return(outcome)
 
         return handle
+
+    def _at(self, request: Request) -> World:
+        return self._world.seen_at(request.headers.get("host"))
 
     def _guarded(
         self,

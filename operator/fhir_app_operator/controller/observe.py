@@ -120,6 +120,9 @@ def _missing(
     if seen is not None or was_never_created(status):
         return {"missing_since": None, "missing_for_sure": False}
     since = status.missing_since or now
+    if status.create_requested_at is not None:
+        # What was asked for later than that cannot have been missing then.
+        since = min(now, max(since, status.create_requested_at))
     made = status.create_requested_at or registration.metadata.creation_timestamp
     young = made is None or now - made < 4 * policy.replication_window
     needed = policy.replication_window if young else _SETTLED_NEGATIVES
