@@ -37,3 +37,12 @@ async def lab(cluster, entra):
     async with open_lab(cluster, entra) as made:
         yield made
         await made.world.connections.close()
+
+
+@pytest.fixture
+async def service(lab):
+    """The name of a Service that is ready, beside its server; the calls so far are forgotten."""
+    await lab.ready("Resource")
+    name = await lab.ready("Service")
+    lab.forget_calls()
+    return name

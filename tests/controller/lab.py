@@ -169,6 +169,10 @@ class Lab:
         self.emulator.clock.advance(length)
 
     # --- Entra ----------------------------------------------------------------------------
+    async def connection(self):
+        """The operator's own connection, to play a person in the portal with."""
+        return await self.world.connections.get(await self.world.registrations.tenant(self.tenant))
+
     async def application(self, name):
         object_id = (await self.status(name))["objectId"]
         entity = self.emulator.directory.store.locate(object_id)

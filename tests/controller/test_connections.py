@@ -1,7 +1,7 @@
 """Connections outlive what does not concern them, and the passes that still hold them."""
 
 import asyncio
-import socket
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -153,19 +153,36 @@ async def test_comments_in_a_bundle_may_be_in_any_language(connections, entra):
     assert await connection.openid.server_time() is not None
 
 
+@asynccontextmanager
+async def silent_service():
+    """Yield the origin of a service that never answers, and what counts who waits for it."""
+    begun, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def keep_waiting(reader, writer):
+        await reader.read(1)
+        begun.release()
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(keep_waiting, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        try:
+            yield f"https://127.0.0.1:{port}", begun
+        finally:
+            over.set()
+
+
 async def test_sign_ins_that_hang_do_not_block_another_tenant(connections, entra):
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
-        origin = f"https://127.0.0.1:{silent.getsockname()[1]}"
+    async with silent_service() as (origin, begun), asyncio.timeout(20):
         hanging = await connections.get(tenant(name="hanging", origin=origin))
         probes = [
             asyncio.create_task(hanging.sign_in.probe(OTHER_CLIENT, SecretStr("s")))
             for _ in range(50)
         ]
-        connection = await connections.get(
-            tenant(origin=entra.origin, caBundle=entra.ca_pem.decode())
-        )
-        async with asyncio.timeout(8):
-            assert await connection.tokens.token()
+        for _ in range(16):
+            await begun.acquire()
+        answering = tenant(origin=entra.origin, caBundle=entra.ca_pem.decode())
+        assert await (await connections.get(answering)).tokens.token()
         for probe in probes:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)

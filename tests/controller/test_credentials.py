@@ -15,14 +15,6 @@ ADD_PASSWORD = re.compile(r"/addPassword$")
 TOKEN = re.compile(r"/oauth2/v2.0/token$")
 
 
-@pytest.fixture
-async def service(lab):
-    await lab.ready("Resource")
-    name = await lab.ready("Service")
-    lab.forget_calls()
-    return name
-
-
 async def key_ids(lab, name):
     return [p["keyId"] for p in (await lab.application(name))["passwordCredentials"]]
 
@@ -137,7 +129,7 @@ async def test_a_renewal_overlaps_and_then_retires_the_old_credential(lab, servi
 
 async def test_credentials_of_others_survive_everything(lab, service):
     object_id = (await lab.status(service))["objectId"]
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     app = await connection.applications.by_object_id(object_id)
     end = lab.world.clock() + timedelta(days=700)
     theirs = await connection.applications.add_password(app, "by hand", end, young=False)

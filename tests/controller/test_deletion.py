@@ -13,14 +13,6 @@ pytestmark = pytest.mark.control_plane
 GRAPH = re.compile(r"^/v1.0/")
 
 
-@pytest.fixture
-async def service(lab):
-    await lab.ready("Resource")
-    name = await lab.ready("Service")
-    lab.forget_calls()
-    return name
-
-
 async def deleted(lab, name):
     object_id = (await lab.status(name))["objectId"]
     await lab.delete("fhirapp", name)
@@ -100,7 +92,7 @@ async def test_switching_a_terminating_registration_to_orphan_releases_it(lab, s
 
 
 async def test_an_application_deleted_by_hand_does_not_hold_the_deletion_up(lab, service):
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     await connection.applications.delete((await lab.status(service))["objectId"])
     await deleted(lab, service)
     assert (await lab.settle(service)).result == "gone"
@@ -108,7 +100,7 @@ async def test_an_application_deleted_by_hand_does_not_hold_the_deletion_up(lab,
 
 
 async def test_an_application_that_changed_hands_is_left_alone(lab, service):
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     application = await connection.applications.by_object_id(
         (await lab.status(service))["objectId"]
     )

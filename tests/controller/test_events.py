@@ -40,7 +40,7 @@ async def test_an_outage_is_told_once_and_its_end(lab):
 
 async def test_drift_is_told_with_what_had_drifted(lab):
     name = await lab.ready("Resource")
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     app = await connection.applications.by_object_id((await lab.status(name))["objectId"])
     renamed = ApplicationChanges(display_name="By hand")
     await connection.applications.update(app, renamed, young=False)
@@ -66,7 +66,7 @@ async def test_a_renewal_is_told(lab):
 async def test_what_others_made_is_said_in_the_condition(lab):
     await lab.ready("Resource")
     name = await lab.ready("Service")
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     app = await connection.applications.by_object_id((await lab.status(name))["objectId"])
     end = lab.world.clock() + timedelta(days=9)
     await connection.applications.add_password(app, "by hand", end, young=False)

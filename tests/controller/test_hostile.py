@@ -24,18 +24,8 @@ async def forge(lab, name, **status):
                                content_type=MERGE_PATCH))  # fmt: skip
 
 
-async def connection(lab):
-    return await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
-
-
 def entity(lab, object_id):
     return lab.emulator.directory.store.locate(object_id)
-
-
-@pytest.fixture
-async def service(lab):
-    await lab.ready("Resource")
-    return await lab.ready("Service")
 
 
 @pytest.mark.parametrize("value", ["../../applications/x", "a\nb", "x"])
@@ -48,11 +38,11 @@ async def test_ids_in_status_that_are_none_are_refused_by_the_api_server(lab, se
 async def test_a_forged_object_id_restores_and_purges_nothing_of_others(lab, service):
     victim = await lab.ready("Service", "victim")
     ids = await lab.status(victim)
-    await (await connection(lab)).applications.delete(ids["objectId"])
+    await (await lab.connection()).applications.delete(ids["objectId"])
     other = await lab.register("Service", "attacker", deletionPolicy="Purge")
     await lab.settle(other)
     mine = (await lab.status(other))["objectId"]
-    await (await connection(lab)).applications.delete(mine)
+    await (await lab.connection()).applications.delete(mine)
     lab.emulator.directory.store.remove(entity(lab, mine))
     await forge(lab, other, objectId=ids["objectId"], servicePrincipalId=ids["servicePrincipalId"])
     await lab.reconcile(other)
@@ -127,7 +117,7 @@ async def test_a_delete_that_is_answered_by_a_replica_behind_is_tried_again(lab,
 async def test_an_application_restored_a_moment_ago_is_not_let_go_unseen(lab, service):
     object_id = (await lab.status(service))["objectId"]
     lab.pass_time(timedelta(hours=5))
-    await (await connection(lab)).applications.delete(object_id)
+    await (await lab.connection()).applications.delete(object_id)
     lab.emulator.directory.store.lag = timedelta(seconds=60)
     lab.pass_time(timedelta(seconds=61))
     await lab.reconcile(service)
@@ -141,7 +131,7 @@ async def test_an_application_restored_a_moment_ago_is_not_let_go_unseen(lab, se
 async def test_a_process_that_is_behind_restores_nothing(lab, service):
     object_id = (await lab.status(service))["objectId"]
     await lab.patch("fhirapp", service, {"spec": {"displayName": "New"}})
-    real, other = await connection(lab), lab.restarted()
+    real, other = await lab.connection(), lab.restarted()
     look = real.applications.by_unique_name
 
     async def meanwhile(key):
@@ -164,7 +154,7 @@ async def test_an_answer_that_proves_nothing_publishes_nothing(lab, code):
     lab.emulator.weather.add(Fault(path=TOKEN, times=2, status=401, code="7000215"))
     await lab.settle(name)
     data = await lab.secret(name)
-    made = await connection(lab)
+    made = await lab.connection()
     secret = SecretStr(data["AZURE_CLIENT_SECRET"])
     assert await made.sign_in.probe(data["AZURE_CLIENT_ID"], secret) is Probe.ACCEPTED
     assert len([r for r in lab.emulator.requests if TOKEN.search(r.path) and r.status >= 400]) == 4

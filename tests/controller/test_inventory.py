@@ -31,7 +31,7 @@ async def test_a_no_op_pass_of_the_fleet_is_a_few_lists(lab, fleet):
 
 
 async def test_drift_that_the_list_shows_is_read_live_and_repaired(lab, fleet):
-    connection = await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
+    connection = await lab.connection()
     app = await connection.applications.by_object_id((await lab.status("service"))["objectId"])
     await connection.applications.update(app, ApplicationChanges(notes="by hand"), young=False)
     lab.forget_calls()

@@ -14,20 +14,8 @@ GRAPH = re.compile(r"^/v1.0/")
 TOKEN = re.compile(r"/oauth2/v2.0/token$")
 
 
-@pytest.fixture
-async def service(lab):
-    await lab.ready("Resource")
-    name = await lab.ready("Service")
-    lab.forget_calls()
-    return name
-
-
-async def connection(lab):
-    return await lab.world.connections.get(await lab.world.registrations.tenant(lab.tenant))
-
-
 async def application(lab, name):
-    found = await (await connection(lab)).applications.by_object_id(
+    found = await (await lab.connection()).applications.by_object_id(
         (await lab.status(name))["objectId"]
     )
     assert found is not None
@@ -139,7 +127,7 @@ async def test_an_identifier_uri_on_a_foreign_domain_says_what_it_must_hold(lab)
 async def test_an_application_without_our_tag_is_never_written_to(lab, service):
     app = await application(lab, service)
     tags = frozenset({"fhirapps.dev/owner:other-cluster/uid"})
-    await (await connection(lab)).applications.update(
+    await (await lab.connection()).applications.update(
         app, ApplicationChanges(tags=tags), young=False
     )
     lab.forget_calls()
@@ -155,7 +143,7 @@ async def test_drift_is_repaired_with_the_smallest_patch(lab, service):
     changes = ApplicationChanges(
         display_name="Renamed", web_redirect_uris=frozenset({"https://evil.example/"})
     )
-    await (await connection(lab)).applications.update(app, changes, young=False)
+    await (await lab.connection()).applications.update(app, changes, young=False)
     lab.forget_calls()
     await lab.settle(service)
     assert len(lab.writes()) == 1
@@ -166,7 +154,7 @@ async def test_drift_is_repaired_with_the_smallest_patch(lab, service):
 
 async def test_an_application_deleted_by_hand_is_restored_with_its_service_principal(lab, service):
     before = await lab.status(service)
-    await (await connection(lab)).applications.delete(before["objectId"])
+    await (await lab.connection()).applications.delete(before["objectId"])
     await lab.settle(service)
     after = await lab.status(service)
     assert (after["appId"], after["servicePrincipalId"]) == (
@@ -179,7 +167,7 @@ async def test_an_application_deleted_for_good_is_never_made_again_behind_anybod
     lab, service
 ):
     object_id = (await lab.status(service))["objectId"]
-    made = await connection(lab)
+    made = await lab.connection()
     await made.applications.delete(object_id)
     lab.emulator.directory.store.remove(lab.emulator.directory.store.locate(object_id))
     lab.forget_calls()
