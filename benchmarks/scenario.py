@@ -58,7 +58,10 @@ def measure(
             kubeconfig = environment.cluster.kubeconfig.read_text()
             bench = _Bench(environment, directory, kubeconfig, conditions, tell)
             restarts = operator_command == OPERATOR_COMMAND
-            result = asyncio.run(_figures(bench, size, restarts=restarts))
+            try:
+                result = asyncio.run(_figures(bench, size, restarts=restarts))
+            except BenchmarkError as error:
+                raise BenchmarkError(f"{error}\n{environment.operator.log_tail()}") from None
         if not restarts:
             environment.operator.stop()  # a profiler writes when its program ends
         return result
@@ -84,7 +87,7 @@ class _Bench:
         deadline = time.monotonic() + self.conditions.patience
         while not enough(counts := await self.counts()):
             if time.monotonic() > deadline:
-                raise BenchmarkError(f"not {what} in time\n{self.environment.operator.log_tail()}")
+                raise BenchmarkError(f"the operator was not {what} in time: {counts}")
             await asyncio.sleep(_POLL_SECONDS)
         return counts
 
@@ -163,7 +166,7 @@ async def _verify(bench: _Bench, size: int) -> Verified:
     bench.directory.forget_calls()
     started = time.monotonic()
     await bench.start_operator()
-    await bench.until(lambda counts: counts.settled_passes >= size, "all looked at")
+    await bench.until(lambda counts: counts.settled_passes >= size, "done with looking at all")
     seconds = time.monotonic() - started
     return Verified(
         seconds=seconds, operator=await bench.settled(), graph=bench.directory.graph_calls()

@@ -67,10 +67,7 @@ class _Tunnel:
             self._port = server.sockets[0].getsockname()[1]
             self._listens.set()
             await self._stopped.wait()
-            server.close()
-            for connection in self._connections:
-                connection.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            server.close()  # the end of the loop cancels what is still connected
         finally:
             self._listens.set()
 

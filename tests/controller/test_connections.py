@@ -173,7 +173,7 @@ async def silent_service():
 
 
 async def test_sign_ins_that_hang_do_not_block_another_tenant(connections, entra):
-    async with silent_service() as (origin, begun), asyncio.timeout(20):
+    async with silent_service() as (origin, begun), asyncio.timeout(9):
         hanging = await connections.get(tenant(name="hanging", origin=origin))
         probes = [
             asyncio.create_task(hanging.sign_in.probe(OTHER_CLIENT, SecretStr("s")))

@@ -21,7 +21,7 @@ def parsed(document: dict, **metadata: str) -> dict:
 
 
 def test_the_clinic_is_accepted_as_it_is(apply, kinds, clinic_namespace):
-    assert apply("examples/clinic", "--dry-run=server").stdout.count("serverside-applied") == 5
+    assert apply("examples/clinic", "--dry-run=server").stdout.count("serverside-applied") == 6
 
 
 def test_the_clinic_shows_each_type_once(render):
@@ -41,7 +41,7 @@ def test_the_clinics_clients_name_its_server_and_what_it_has(render):
 
 
 def test_the_tenants_are_accepted_as_they_are(apply, kinds):
-    assert apply("examples/tenants", "--dry-run=server").stdout.count("serverside-applied") == 5
+    assert apply("examples/tenants", "--dry-run=server").stdout.count("serverside-applied") == 6
 
 
 def test_the_tenants_show_each_cloud_and_each_kind_of_sign_in(render):

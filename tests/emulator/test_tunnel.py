@@ -60,14 +60,20 @@ def ask(proxy: str, request: bytes) -> bytes:
         "login.microsoft.com",
         "graph.microsoft.com",
         "management.azure.com",
-        "Login.MicrosoftOnline.com",
     ],
 )
 def test_the_names_of_the_real_service_lead_here(client: httpx.Client, host: str) -> None:
     answer = client.get(f"https://{host}/common/discovery/instance")
 
     assert answer.status_code == 200
-    assert answer.json()["metadata"][0]["preferred_network"] == host.lower()
+    assert answer.json()["metadata"][0]["preferred_network"] == host
+
+
+def test_names_are_the_same_in_any_case(proxy: str) -> None:
+    url = urlsplit(proxy)
+    with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=20) as opened:
+        opened.sendall(b"CONNECT Graph.Microsoft.com:443 HTTP/1.1\r\n\r\n")
+        assert opened.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,7 @@ def test_the_names_of_the_real_service_lead_here(client: httpx.Client, host: str
         b"CONNECT login.microsoftonline.com.evil.example:443 HTTP/1.1\r\n\r\n",
         b"CONNECT login.microsoftonline.com:80 HTTP/1.1\r\n\r\n",
         b"CONNECT login.microsoftonline.com HTTP/1.1\r\n\r\n",
+        b"GET graph.microsoft.com:443 HTTP/1.1\r\n\r\n",
         b"GET http://graph.microsoft.com/v1.0/applications HTTP/1.1\r\n\r\n",
         b"CONNECT\r\n\r\n",
         b"\r\n\r\n",

@@ -7,7 +7,7 @@ made for every attempt, because MSAL replays a refused sign-in from memory for 6
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,6 +71,30 @@ class SignInRefused(Exception):
         self.transient = not codes or error in _TRANSIENT_ERRORS or bool(codes & _TRANSIENT)
 
 
+class _MsalHttp:
+    """httpx for MSAL, which was written for requests: form values may be bytes.
+
+    httpx would send the text `b'…'` for them: signed assertions then end in AADSTS50027.
+    """
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def get(self, url: str, **arguments: Any) -> httpx.Response:
+        """Send a GET as MSAL asks for it."""
+        return self._http.get(url, **arguments)
+
+    def post(
+        self, url: str, data: Mapping[str, Any] | None = None, **arguments: Any
+    ) -> httpx.Response:
+        """Send a form as MSAL asks for it."""
+        form = {k: v.decode() if isinstance(v, bytes) else v for k, v in (data or {}).items()}
+        return self._http.post(url, data=form, **arguments)
+
+    def close(self) -> None:
+        """Keep the connections: their owner closes them."""
+
+
 class SignIn:
     """Client-credentials sign-in in one directory.
 
@@ -114,7 +138,7 @@ class SignIn:
                 client_credential=credential.for_msal(),
                 authority=self._directory.sign_in_authority,
                 instance_discovery=False,
-                http_client=self._http,
+                http_client=_MsalHttp(self._http),
             )
             answer: dict[str, Any] = application.acquire_token_for_client(
                 scopes=[self._directory.graph_scope]
