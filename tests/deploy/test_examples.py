@@ -21,7 +21,7 @@ def parsed(document: dict, **metadata: str) -> dict:
 
 
 def test_the_clinic_is_accepted_as_it_is(apply, kinds, clinic_namespace):
-    assert apply("examples/clinic", "--dry-run=server").stdout.count("serverside-applied") == 6
+    assert apply("examples/clinic", "--dry-run=server").stdout.count("serverside-applied") == 5
 
 
 def test_the_clinic_shows_each_type_once(render):
@@ -51,6 +51,7 @@ def test_the_tenants_show_each_cloud_and_each_kind_of_sign_in(render):
     signs_in = [t.spec.auth for t in tenants]
     assert any(auth.workload_identity for auth in signs_in)
     assert any(auth.client_secret for auth in signs_in)
+    assert any(auth.certificate for auth in signs_in)
 
 
 def test_every_example_tenant_lets_the_clinic_in(render, clinic_namespace):
