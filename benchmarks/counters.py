@@ -154,7 +154,7 @@ def operator_counts(text: str) -> OperatorCounts:
                     passes[labels["result"]] += value
             elif sample.name == "workqueue_depth":
                 depth += value
-    return OperatorCounts(kube_calls=kube, passes=passes, depth=depth)
+    return OperatorCounts(kube_calls=dict(kube), passes=dict(passes), depth=depth)
 
 
 def _less(now: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:

@@ -123,7 +123,7 @@ async def _figures(bench: _Bench, size: int, *, restarts: bool) -> Result:
         restarted = await _restart(bench, api) if restarts else None
     return Result(
         size=size,
-        types=Counter(str(each["spec"]["type"]) for each in members.registrations),
+        types=dict(Counter(str(each["spec"]["type"]) for each in members.registrations)),
         conditions=bench.conditions,
         quotas=quotas,
         applied=applied,

@@ -100,11 +100,12 @@ async def test_the_secret_is_ours_typed_owned_and_stable(lab):
 
 
 @pytest.mark.parametrize(
-    ("kind", "calls", "writes"), [("Resource", 3, 2), ("Public", 3, 2), ("Service", 4, 3)]
+    ("kind", "calls", "writes"),
+    [("Resource", 3, 2), ("Public", 3, 2), ("Confidential", 4, 3), ("Service", 4, 3)],
 )
 async def test_a_new_registration_costs_few_graph_calls(lab, kind, calls, writes):
     server = await lab.ready("Resource")
-    await lab.ready("Confidential")
+    await lab.ready("Confidential", "first")
     if kind == "Resource":
         await lab.register("Resource", "another", resource={"url": "https://a.clinic.example"})
     lab.forget_calls()
