@@ -3,15 +3,17 @@
 PYTHON ?= python3
 SANDBOX_DIR ?= .sandbox
 PYTEST_ARGS ?=
+BENCH_SIZES ?= 100 1000
+BENCH_ARGS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin
 UV := uv==0.13.9
-SOURCES := operator dev tests
+SOURCES := operator dev tests benchmarks
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test check generate format clean
+.PHONY: help demo sandbox test bench check generate format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +27,10 @@ sandbox: $(INSTALLED)  ## a cluster, an emulated Entra and the operator, until C
 test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
 	$(RUN)/python -m dev.cluster build
 	$(RUN)/pytest -n 2 --dist=loadgroup $(PYTEST_ARGS)
+
+bench: $(INSTALLED)  ## fleets of registrations applied at once (BENCH_SIZES="100 1000")
+	$(RUN)/python -m dev.cluster build
+	@exec $(RUN)/python -m benchmarks $(BENCH_ARGS) $(BENCH_SIZES)
 
 check: $(INSTALLED)  ## format, lint, types, layers, generated files
 	$(RUN)/ruff format --check $(SOURCES)

@@ -20,6 +20,8 @@ from dev.sandbox.errors import SandboxError
 
 _LARGEST: Final = 20_000
 _PROFILE_LINES: Final = 25
+_WIDTH: Final = 120
+"""Columns of the table where nobody's terminal says how many there are."""
 
 
 @click.command()
@@ -94,7 +96,9 @@ def _bench(sizes: tuple[int, ...], conditions: Conditions, output: Path) -> None
     for size in sizes:
         results.append(measure(size, conditions, _tell))
         output.write_text(report.document(results))  # what is there if a later fleet fails
-    Console().print(report.table(results))
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=_WIDTH)
+    console.print(report.table(results))
     click.echo(f"written: {output}")
 
 

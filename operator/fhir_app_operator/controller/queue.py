@@ -17,6 +17,8 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
+from fhir_app_operator.errors import origin
+
 Key = TypeVar("Key", bound=Hashable)
 
 BASE_DELAY: Final = 1.0
@@ -195,7 +197,7 @@ class WorkQueue(Generic[Key]):
             self._log.error("pass took too long", key=str(key), bound_seconds=self._bound)
         except Exception as error:  # noqa: BLE001 - a worker must survive any fault of one key
             # No traceback text: exception messages of libraries may quote what was sent.
-            where = _origin(error)
+            where = origin(error)
             self._log.error(
                 "pass failed unexpectedly", key=str(key), error=type(error).__name__, at=where
             )
@@ -224,13 +226,3 @@ class WorkQueue(Generic[Key]):
         """Whether something asked during the pass for a run that comes sooner."""
         timer = self._timers.get(key)
         return timer is not None and timer.when() <= self._now() + delay
-
-
-def _origin(error: BaseException) -> str:
-    """File and line where `error` was raised, without any of its text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown"
-    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
