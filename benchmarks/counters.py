@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.errors import BenchmarkError
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PARTICULAR: Final = re.compile(rf"'[^']*'|{_UUID.pattern}")
 _GRAPH: Final = "/v1.0/"
 _LOG_CAPACITY: Final = 200_000
 _SECONDS: Final = 60.0
@@ -29,13 +30,15 @@ class GraphCalls:
     """The operator's calls of Microsoft Graph in some time.
 
     `by_type` has calls and writes by the type of the registration that they were about; what is
-    about none of them, such as lists of the fleet, is under "". Throttled calls are counted too.
+    about none of them, such as lists of the fleet, is under "". `by_operation` has calls by method
+    and path, with `{}` for ids and names. Throttled calls are counted too.
     """
 
     calls: int
     writes: int
     throttled: int
     by_type: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    by_operation: Mapping[str, int] = field(default_factory=dict)
 
 
 class Directory:
@@ -70,6 +73,7 @@ class Directory:
         owners = _owners(registrations)
         calls: Counter[str] = Counter()
         writes: Counter[str] = Counter()
+        operations: Counter[str] = Counter()
         throttled = 0
         for entry in entries:
             if entry["caller"] != self._operator or not entry["path"].startswith(_GRAPH):
@@ -77,12 +81,14 @@ class Directory:
             about = _about(entry, owners)
             calls[about] += 1
             writes[about] += entry["method"] != "GET"
+            operations[f"{entry['method']} {_PARTICULAR.sub('{}', entry['path'])}"] += 1
             throttled += entry["status"] == HTTPStatus.TOO_MANY_REQUESTS
         return GraphCalls(
             calls=calls.total(),
             writes=writes.total(),
             throttled=throttled,
             by_type={kind: (count, writes[kind]) for kind, count in sorted(calls.items())},
+            by_operation=dict(operations.most_common()),
         )
 
     def _send(

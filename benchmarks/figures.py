@@ -25,7 +25,8 @@ class Applied:
 
     `ready_*` are quantiles over the registrations; `usage` is what each program had used when the
     last one was Ready, its CPU time from the apply on; `graph` and `operator` count until nothing
-    happened any more, and `settled_rss_mib` is the operator's memory then.
+    happened any more, and `settled_rss_mib` is the operator's memory then. `foreign_cpu_seconds`
+    went to programs that are no part of the run: if it is much, no time here means anything.
     """
 
     apply_seconds: float
@@ -36,6 +37,7 @@ class Applied:
     operator: OperatorCounts
     usage: Mapping[str, Usage]
     settled_rss_mib: float
+    foreign_cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,10 @@ _KIB: Final = 1024
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 # Fields of /proc/PID/stat after the name in brackets (proc_pid_stat(5) counts from 1, before it).
 _PARENT, _USER, _SYSTEM = 1, 11, 12
+# Of the first line of /proc/stat (proc_stat(5)), after "iowait": irq, softirq, steal.
+_INTERRUPTS_AND_STOLEN: Final = 3
+
+OURSELVES: Final = "benchmark"
 
 NAMES: Final = (
     "fhir-app-operator",
@@ -47,15 +51,21 @@ def usage(pid: int) -> Usage:
     )
 
 
+def busy_seconds() -> float:
+    """The CPU time, of all cores, that the machine was not idle since its start."""
+    user, nice, system, _idle, _waiting, *interrupts = _machine()
+    return (user + nice + system + sum(interrupts[:_INTERRUPTS_AND_STOLEN])) / _TICKS
+
+
 def programs() -> dict[str, int]:
-    """The process ids of the programs in NAMES that descend from this process."""
+    """The process ids of this program, and of those in NAMES that descend from it."""
     parents = {}
     for entry in _PROC.glob("[0-9]*"):
         try:
             parents[int(entry.name)] = int(_stat(int(entry.name))[_PARENT])
         except BenchmarkError:  # it ended in between
             continue
-    found = {}
+    found = {OURSELVES: os.getpid()}
     for pid in parents:
         name = _program(pid)
         if name in NAMES and os.getpid() in _ancestors(pid, parents):
@@ -90,10 +100,19 @@ def _memory(pid: int) -> Iterator[tuple[str, int]]:
             yield name, int(value.split()[0])
 
 
+def _machine() -> list[int]:
+    line, *_ = _text(_PROC / "stat").splitlines()
+    return [int(word) for word in line.split()[1:]]
+
+
 def _read(pid: int, name: str) -> str:
+    return _text(_PROC / str(pid) / name)
+
+
+def _text(file: Path) -> str:
     try:
-        return (_PROC / str(pid) / name).read_text()
+        return file.read_text()
     except OSError as error:
         raise BenchmarkError(
-            f"cannot read /proc/{pid}/{name} ({error.strerror}): benchmarks need Linux"
+            f"cannot read {file} ({error.strerror}): benchmarks need Linux"
         ) from None

@@ -109,7 +109,12 @@ def _rows(results: Sequence[Result]) -> list[Row | None]:
         *_restart_rows(),
         None,
         *_memory_rows(),
+        None,
         *(_cpu_row(name) for name in names),
+        Row(
+            what="CPU time: foreign programs (disturbs)",
+            figure=lambda r: _s(r.applied.foreign_cpu_seconds),
+        ),
     ]
 
 
@@ -230,7 +235,7 @@ def _cpu_row(name: str) -> Row:
         used: Any = result.applied.usage.get(name)
         return _s(used.cpu_seconds) if used else None
 
-    return Row(what=f"CPU time until all were Ready: {name}", figure=figure)
+    return Row(what=f"CPU time until all Ready: {name}", figure=figure)
 
 
 def _s(seconds: float) -> str:

@@ -21,7 +21,7 @@ from benchmarks.counters import Directory, OperatorCounts, operator_counts
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Applied, Conditions, Restarted, Result, Verified
 from benchmarks.fleet import Fleet, fleet, key_of, latecomer
-from benchmarks.processes import Usage, programs, usage
+from benchmarks.processes import Usage, busy_seconds, programs, usage
 from dev.demo.signing_in import Trust
 from dev.sandbox.environment import Environment, Options, running_environment
 from dev.sandbox.operator_process import OPERATOR_COMMAND
@@ -135,7 +135,7 @@ async def _figures(bench: _Bench, size: int, *, restarts: bool) -> Result:
 async def _apply(bench: _Bench, api: ApiServer, members: Fleet) -> Applied:
     bench.tell(f"applying {len(members.registrations)} registrations at once")
     await api.create_namespaces(members.namespaces)
-    before, used_before = await bench.settled(), _usage()
+    before, used_before, busy_before = await bench.settled(), _usage(), busy_seconds()
     bench.directory.forget_calls()
     async with api.readiness() as readiness:
         started = time.monotonic()
@@ -143,7 +143,7 @@ async def _apply(bench: _Bench, api: ApiServer, members: Fleet) -> Applied:
         accepted = time.monotonic()
         keys = [key_of(each) for each in members.registrations]
         moments = await readiness.wait(keys, bench.conditions.patience)
-    used = _usage()
+    used, busy = _since(_usage(), used_before), busy_seconds() - busy_before
     seconds = sorted(moment - started for moment in moments.values())
     bench.tell(f"all Ready after {seconds[-1]:.1f} s; waiting until the operator is quiet")
     counts = await bench.settled()
@@ -155,8 +155,9 @@ async def _apply(bench: _Bench, api: ApiServer, members: Fleet) -> Applied:
         ready_max=seconds[-1],
         graph=bench.directory.graph_calls(items),
         operator=counts.since(before),
-        usage=_since(used, used_before),
+        usage=used,
         settled_rss_mib=usage(bench.environment.operator.pid).rss_mib,
+        foreign_cpu_seconds=max(0.0, busy - sum(each.cpu_seconds for each in used.values())),
     )
 
 

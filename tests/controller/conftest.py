@@ -2,16 +2,48 @@
 
 import json
 
+import httpx
 import pytest
 
-from entra_emulator import Seeds
+from entra_emulator import Emulator, Seeds
 from entra_emulator.server import serve
 from tests.controller.lab import CRDS, OPERATOR_SECRET, open_lab
+from tests.emulator.graph_schema import check
+
+
+class Checked:
+    """The emulator's application, with every Graph answer held against Microsoft's schema."""
+
+    def __init__(self, app):
+        self.app = app
+        self.problems = []
+
+    async def __call__(self, scope, receive, send):
+        sent = []
+
+        async def keep(message):
+            sent.append(message)
+            await send(message)
+
+        await self.app(scope, receive, keep)
+        if sent and sent[-1]["type"] == "http.response.body" and not sent[-1].get("more_body"):
+            try:
+                self.hold(scope, sent)
+            except Exception as problem:  # noqa: BLE001 - told at the end of the test
+                self.problems.append(f"{type(problem).__name__}: {problem}")
+
+    def hold(self, scope, sent):
+        url = httpx.URL("https://localhost").copy_with(raw_path=scope["raw_path"])
+        request = httpx.Request(scope["method"], url, headers=scope["headers"])
+        response = httpx.Response(sent[0]["status"], headers=sent[0]["headers"])
+        check(request, response, b"".join(m.get("body", b"") for m in sent[1:]))
 
 
 @pytest.fixture(scope="session")
 def entra():
-    with serve({"admin": True, "seeds": Seeds(operator_secret=OPERATOR_SECRET)}) as running:
+    emulator = Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET))
+    emulator.app = Checked(emulator.app)
+    with serve(emulator) as running:
         yield running
 
 
@@ -34,9 +66,11 @@ def cluster(control_plane):
 @pytest.fixture
 async def lab(cluster, entra):
     entra.emulator.reset()
+    entra.emulator.app.problems.clear()
     async with open_lab(cluster, entra) as made:
         yield made
         await made.world.connections.close()
+    assert entra.emulator.app.problems == []
 
 
 @pytest.fixture

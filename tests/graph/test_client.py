@@ -16,6 +16,7 @@ from fhir_app_operator.graph.client import MAX_BODY, Call, GraphClient
 from fhir_app_operator.graph.deleted_items import DeletedItems
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.planning.model import ApplicationChanges
+from tests.emulator.graph_schema import checked_transport
 
 EVERYTHING = re.compile("^/v1.0/")
 CHANGES = ApplicationChanges(display_name="clinic/portal", sign_in_audience="AzureADMyOrg")
@@ -57,7 +58,7 @@ def emulator():
 
 @pytest.fixture
 async def http(emulator):
-    transport = httpx.ASGITransport(app=emulator.app)
+    transport = checked_transport(httpx.ASGITransport(app=emulator.app))
     async with httpx.AsyncClient(transport=transport, base_url=emulator.origin) as client:
         yield client
 
