@@ -244,4 +244,6 @@ async def watch(registry: kopf.OperatorRegistry, ready: asyncio.Event, stop: asy
     await kopf.operator(
         registry=registry, settings=kopf_settings(), clusterwide=True, ready_flag=ready,
         stop_flag=stop,
+        # Kopf would ask for the user's name, which a Pod's uid need not have.
+        identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
     )  # fmt: skip
