@@ -86,6 +86,8 @@ def _program(pid: int) -> str:
     except OSError:
         return ""
     names = [word.decode(errors="replace").rpartition("/")[2] for word in words[:2]]
+    if names[-1] == "sampler.py":
+        return NAMES[0]
     return next((name for name in names if name in NAMES), "")
 
 

@@ -1,30 +1,61 @@
-"""The operator under cProfile: where the time of its one thread goes.
+"""Where the operator's processor time goes, from the samples that `sampler.py` leaves.
 
 Not here: the run itself (`scenario.py`).
 """
 
-import io
-import pstats
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
+from rich.table import Table
+
+from benchmarks import sampler
 from benchmarks.errors import BenchmarkError
+
+Stacks = dict[tuple[str, ...], int]
 
 
 def command(file: Path) -> tuple[str, ...]:
-    """The command that runs the operator so that it leaves its profile in `file` at its end."""
-    return ("python", "-m", "cProfile", "-o", str(file), "-m", "fhir_app_operator", "run")
+    """The command that runs the operator so that it leaves its samples in `file` at its end."""
+    return ("python", sampler.__file__, str(file))
 
 
-def summary(file: Path, order: Literal["tottime", "cumulative"], lines: int) -> str:
-    """The `lines` functions that took most, by own time or with what they called.
-
-    Raises BenchmarkError if there is no profile in `file`.
-    """
-    out = io.StringIO()
+def read(file: Path) -> Stacks:
+    """The samples in `file`, by stack; BenchmarkError if there are none."""
     try:
-        found = pstats.Stats(str(file), stream=out)
-    except (OSError, EOFError, ValueError, TypeError) as error:
-        raise BenchmarkError(f"no profile in {file}: {error}") from None
-    found.strip_dirs().sort_stats(order).print_stats(lines)
-    return out.getvalue()
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise BenchmarkError(f"no samples in {file}: {error.strerror}") from None
+    if not lines:
+        raise BenchmarkError(f"no samples in {file}: the operator did nothing")
+    stacks = {}
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        stacks[tuple(stack.split(";"))] = int(count)
+    return stacks
+
+
+def summary(stacks: Stacks, lines: int) -> Iterable[Table]:
+    """Tables of at most `lines` rows: where the time goes by package, function and subtree."""
+    packages: Counter[str] = Counter()
+    own: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for stack, count in stacks.items():
+        packages[stack[-1].partition(".")[0]] += count
+        own[stack[-1]] += count
+        for name in set(stack):
+            total[name] += count
+    samples = sum(stacks.values())
+    yield _table("own time, by package", packages, samples, lines)
+    yield _table("own time, by function", own, samples, lines)
+    yield _table("time with what it calls, by function", total, samples, lines)
+
+
+def _table(title: str, counts: Counter[str], samples: int, lines: int) -> Table:
+    seconds = samples * sampler.INTERVAL_SECONDS
+    table = Table(title=f"{title} ({seconds:.1f} s of CPU time)", title_justify="left")
+    table.add_column("share", justify="right")
+    table.add_column("where")
+    for name, count in counts.most_common(lines):
+        table.add_row(f"{100 * count / samples:.1f} %", name)
+    return table

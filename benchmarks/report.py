@@ -126,7 +126,7 @@ def _ready_rows() -> list[Row]:
         Row(
             what="Ready, all",
             figure=lambda r: _s(r.applied.ready_max),
-            target="60 s up to 1,000; then 1.1 of what the write quota takes",
+            target="60 s up to 1,000; above, 1.1 times what the write quota takes",
             met=lambda r: r.applied.ready_max <= ready_target(r),
         ),
     ]
