@@ -20,10 +20,11 @@ from fhir_app_operator.api.names import (
 )
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe, record, references
-from fhir_app_operator.controller.apply import apply, write_status
+from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.finalize import finalize
 from fhir_app_operator.controller.keys import RegistrationKey
+from fhir_app_operator.controller.status import write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND

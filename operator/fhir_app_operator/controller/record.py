@@ -14,7 +14,7 @@ from fhir_app_operator.api.v1alpha1 import (
     CredentialStatus,
     RegistrationStatus,
 )
-from fhir_app_operator.controller.apply import recorded
+from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.planning import credentials, notices

@@ -11,11 +11,19 @@ from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import Condition, FhirAppRegistration
 from fhir_app_operator.controller.connections import Connection, Connections
+from fhir_app_operator.errors import Waiting
 from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import LiveSecret, Secrets
-from fhir_app_operator.planning.model import Action, Desired, Observed, Policy, Registration
+from fhir_app_operator.planning.model import (
+    Action,
+    Application,
+    Desired,
+    Observed,
+    Policy,
+    Registration,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,23 @@ class Pass:
     def name(self) -> str:
         """The name of the registration, for logs."""
         return f"{self.identity.namespace}/{self.identity.name}"
+
+    def known_application(self) -> Application:
+        """Return the application that was observed.
+
+        Raises:
+            Waiting: `NotYetReplicated`, there is none.
+        """
+        if self.observed.application is None:
+            raise Waiting("NotYetReplicated", "the application is not visible in Entra yet")
+        return self.observed.application
+
+    def wanted(self) -> Desired:
+        """Return what is desired; a plan cannot be applied before."""
+        if self.desired is None:
+            msg = "a plan was applied before anything was desired"
+            raise RuntimeError(msg)
+        return self.desired
 
     def done(self) -> list[str]:
         """The actions that were taken, with their reasons, for the log."""

@@ -6,9 +6,8 @@ Validation for people happens in the API server, by the schema and the rules ren
 
 from fhir_app_operator.api.v1alpha1.app_type import AppType
 from fhir_app_operator.api.v1alpha1.conditions import Condition
+from fhir_app_operator.api.v1alpha1.credential import ClientSecret, Credential
 from fhir_app_operator.api.v1alpha1.registration import (
-    ClientSecret,
-    Credential,
     DeletionPolicy,
     FhirAppRegistration,
     RedirectUris,

@@ -1,0 +1,81 @@
+"""The vocabulary of planning: what is desired, what was observed, what can be done about it.
+
+Frozen values only. Nothing here holds secret material, so every value may be logged and compared.
+Decisions are in the sibling modules of this package.
+"""
+
+from fhir_app_operator.planning.model.actions import (
+    Action,
+    CreateApplication,
+    CreateServicePrincipal,
+    DeleteApplication,
+    IssueCredential,
+    Purge,
+    RecordIntent,
+    RestoreApplication,
+    RestoreServicePrincipal,
+    RevokeCredential,
+    UpdateApplication,
+    WriteSecret,
+)
+from fhir_app_operator.planning.model.application import (
+    Application,
+    ApplicationChanges,
+    AppRole,
+    DesiredApplication,
+    MemberType,
+    PermissionScope,
+    RedirectUris,
+    ResourceAccess,
+)
+from fhir_app_operator.planning.model.credential import (
+    Intent,
+    PasswordCredential,
+    SecretPolicy,
+)
+from fhir_app_operator.planning.model.identity import (
+    CREDENTIAL_PREFIX,
+    OWNER_TAG_PREFIX,
+    REGISTRATION_TAG_PREFIX,
+    Registration,
+)
+from fhir_app_operator.planning.model.state import (
+    Desired,
+    Observed,
+    Policy,
+    SecretState,
+)
+
+__all__ = [
+    "CREDENTIAL_PREFIX",
+    "OWNER_TAG_PREFIX",
+    "REGISTRATION_TAG_PREFIX",
+    "Action",
+    "AppRole",
+    "Application",
+    "ApplicationChanges",
+    "CreateApplication",
+    "CreateServicePrincipal",
+    "DeleteApplication",
+    "Desired",
+    "DesiredApplication",
+    "Intent",
+    "IssueCredential",
+    "MemberType",
+    "Observed",
+    "PasswordCredential",
+    "PermissionScope",
+    "Policy",
+    "Purge",
+    "RecordIntent",
+    "RedirectUris",
+    "Registration",
+    "ResourceAccess",
+    "RestoreApplication",
+    "RestoreServicePrincipal",
+    "RevokeCredential",
+    "SecretPolicy",
+    "SecretState",
+    "UpdateApplication",
+    "WriteSecret",
+]

@@ -1,0 +1,114 @@
+"""What can be done about a difference: frozen orders, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from fhir_app_operator.planning.model.application import ApplicationChanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateApplication:
+    """Upsert by `uniqueName`: a second try can never make a second application.
+
+    `owners` are object ids that are bound with it; empty leaves that to the directory.
+    """
+
+    changes: ApplicationChanges
+    owners: frozenset[str] = frozenset()
+    reason: str = "ApplicationMissing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreApplication:
+    """Take the application out of Entra's bin."""
+
+    object_id: str
+    reason: str = "ApplicationDeleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateApplication:
+    """PATCH only what differs."""
+
+    changes: ApplicationChanges
+    reason: str = "ApplicationDiffers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreServicePrincipal:
+    """Take the service principal out of Entra's bin, with its grants."""
+
+    object_id: str
+    reason: str = "ServicePrincipalDeleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateServicePrincipal:
+    """Upsert by `appId`."""
+
+    reason: str = "ServicePrincipalMissing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordIntent:
+    """Write a new nonce to status, durable before the directory is asked."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueCredential:
+    """addPassword, probe, guarded Secret write: one step, since the value lives only in it."""
+
+    nonce: str
+    duration: timedelta
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSecret:
+    """Bring the Secret's other data and metadata in order; the credential in it stays."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeCredential:
+    """removePassword; the live Secret is read again just before."""
+
+    key_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteApplication:
+    """Soft-delete the application; its service principal goes along."""
+
+    reason: str = "RegistrationDeleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Delete an object of ours that is in Entra's bin, for good."""
+
+    object_id: str
+    what: Literal["application", "service principal"]
+    reason: str = "RegistrationDeleted"
+
+
+Action = (
+    CreateApplication
+    | RestoreApplication
+    | UpdateApplication
+    | RestoreServicePrincipal
+    | CreateServicePrincipal
+    | RecordIntent
+    | IssueCredential
+    | WriteSecret
+    | RevokeCredential
+    | DeleteApplication
+    | Purge
+)

@@ -1,0 +1,142 @@
+"""An Entra application: as Graph shows it, as a manifest wants it, and what a write changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from fhir_app_operator.planning.model.credential import PasswordCredential
+
+MemberType = Literal["Application", "User"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppRole:
+    """An entry of `application.appRoles`."""
+
+    id: str
+    value: str
+    display_name: str
+    description: str
+    allowed_member_types: frozenset[MemberType]
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionScope:
+    """An entry of `application.api.oauth2PermissionScopes`."""
+
+    id: str
+    value: str
+    type: Literal["User", "Admin"]
+    admin_consent_display_name: str
+    admin_consent_description: str
+    user_consent_display_name: str
+    user_consent_description: str
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ResourceAccess:
+    """One permission asked for in `application.requiredResourceAccess`."""
+
+    resource_app_id: str
+    type: Literal["Scope", "Role"]
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectUris:
+    """Redirect URIs by platform; order means nothing."""
+
+    web: frozenset[str] = frozenset()
+    spa: frozenset[str] = frozenset()
+    public_client: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """An Entra application as Graph shows it."""
+
+    object_id: str
+    app_id: str
+    display_name: str = ""
+    notes: str | None = None
+    tags: frozenset[str] = frozenset()
+    sign_in_audience: str | None = None
+    identifier_uris: frozenset[str] = frozenset()
+    redirect_uris: RedirectUris = field(default_factory=RedirectUris)
+    is_fallback_public_client: bool = False
+    token_version: int | None = None
+    app_roles: tuple[AppRole, ...] = ()
+    scopes: tuple[PermissionScope, ...] = ()
+    resource_access: frozenset[ResourceAccess] = frozenset()
+    service_management_reference: str | None = None
+    passwords: tuple[PasswordCredential, ...] = ()
+    created_at: datetime | None = None
+
+    def with_changes(self, changes: ApplicationChanges) -> Application:
+        """Return the application as it is once Graph accepted `changes`.
+
+        The answer of a write is trusted over a later read, which may come from a replica behind.
+        """
+        uris = {
+            platform: value
+            for platform in ("web", "spa", "public_client")
+            if (value := getattr(changes, f"{platform}_redirect_uris")) is not None
+        }
+        plain = {
+            name: value for name in _CHANGEABLE if (value := getattr(changes, name)) is not None
+        }
+        return replace(self, redirect_uris=replace(self.redirect_uris, **uris), **plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationChanges:
+    """What a create or a PATCH sends; None leaves a property as it is.
+
+    A collection replaces the whole collection (Graph, "Update application").
+    """
+
+    display_name: str | None = None
+    notes: str | None = None
+    tags: frozenset[str] | None = None
+    sign_in_audience: str | None = None
+    identifier_uris: frozenset[str] | None = None
+    web_redirect_uris: frozenset[str] | None = None
+    spa_redirect_uris: frozenset[str] | None = None
+    public_client_redirect_uris: frozenset[str] | None = None
+    is_fallback_public_client: bool | None = None
+    token_version: int | None = None
+    app_roles: tuple[AppRole, ...] | None = None
+    scopes: tuple[PermissionScope, ...] | None = None
+    resource_access: frozenset[ResourceAccess] | None = None
+    service_management_reference: str | None = None
+
+
+_CHANGEABLE: Final = tuple(
+    name for name in ApplicationChanges.__dataclass_fields__ if not name.endswith("redirect_uris")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredApplication:
+    """The application that a manifest asks for."""
+
+    display_name: str
+    notes: str
+    tags: frozenset[str]
+    identifier_uri: str | None = None
+    """May hold the literal `{appId}`. None: the application has no identifier URI."""
+    redirect_uris: RedirectUris = field(default_factory=RedirectUris)
+    is_fallback_public_client: bool = False
+    token_version: int | None = None
+    """None: the type has no tokens of its own, the property is left alone."""
+    app_roles: tuple[AppRole, ...] = ()
+    scopes: tuple[PermissionScope, ...] = ()
+    resource_access: frozenset[ResourceAccess] = frozenset()
+    service_management_reference: str | None = None
+    """None: left alone."""
+    owners: frozenset[str] = frozenset()
+    """Bound at creation only: later owners are people's business."""

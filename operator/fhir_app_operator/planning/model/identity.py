@@ -1,0 +1,49 @@
+"""Who a registration is, and the marks it leaves on what it owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fhir_app_operator.api.names import GROUP
+
+CREDENTIAL_PREFIX: Final = "fhirapps"
+"""Display names of our password credentials are `fhirapps:<uid>:<nonce>`."""
+OWNER_TAG_PREFIX: Final = f"{GROUP}/owner:"
+REGISTRATION_TAG_PREFIX: Final = f"{GROUP}/registration:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Who a registration is: all that names and marks are made of."""
+
+    namespace: str
+    name: str
+    uid: str
+    cluster_id: str
+
+    @property
+    def unique_name(self) -> str:
+        """The application's alternate key in Graph; a second create finds the first one."""
+        return f"fhirapps-{self.cluster_id}-{self.uid}"
+
+    @property
+    def owner_tag(self) -> str:
+        """The tag that says whose the application is; checked before every write."""
+        return f"{OWNER_TAG_PREFIX}{self.cluster_id}/{self.uid}"
+
+    @property
+    def registration_tag(self) -> str:
+        """The tag that tells a person in the portal which manifest this is."""
+        return f"{REGISTRATION_TAG_PREFIX}{self.namespace}/{self.name}"
+
+    def credential_name(self, nonce: str) -> str:
+        """The display name of the password credential that `nonce` stands for."""
+        return f"{CREDENTIAL_PREFIX}:{self.uid}:{nonce}"
+
+    def nonce_of(self, display_name: str | None) -> str | None:
+        """The nonce in a credential's display name; None for a credential that is not ours."""
+        prefix = self.credential_name("")
+        if display_name and display_name.startswith(prefix):
+            return display_name.removeprefix(prefix)
+        return None

@@ -1,0 +1,80 @@
+"""The two sides that a plan compares, what is desired and what was observed, and its times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from fhir_app_operator.planning.model.application import Application, DesiredApplication
+from fhir_app_operator.planning.model.credential import Intent, SecretPolicy
+from fhir_app_operator.planning.model.identity import Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretState:
+    """The Secret of that name, as far as planning may know it."""
+
+    ours: bool
+    """It carries our label with the registration's UID."""
+    leftover: bool = False
+    """It belongs to a deleted registration of the same name: the garbage collector has it."""
+    current: bool = True
+    """Labels, owner reference and digests are what they should be for `secret_owned`."""
+    owner_reference: bool = True
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Decoded data without the credential's value."""
+    holds_credential: bool = False
+    credential_intact: bool = False
+    """The credential's value is the one that we wrote."""
+    key_id: str | None = None
+    nonce: str | None = None
+    expires_at: datetime | None = None
+    written_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """All that one registration should come to."""
+
+    registration: Registration
+    application: DesiredApplication
+    credential: SecretPolicy | None
+    """None: the type has no credential, its Secret must not hold one."""
+    connection: Mapping[str, str]
+    """The Secret's data without the credential; `{appId}` stands for the own client id."""
+    secret_name: str
+    secret_owned: bool = True
+    """False while the policy is Orphan: the Secret must outlive the registration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The world as one pass sees it; answers of writes are folded in."""
+
+    secret: SecretState | None = None
+    application: Application | None = None
+    deleted_application_id: str | None = None
+    """Object id of our application in Entra's bin."""
+    service_principal_id: str | None = None
+    deleted_service_principal_id: str | None = None
+    recorded_object_id: str | None = None
+    """The application that status names; a negative read never overrules it."""
+    recorded_app_id: str | None = None
+    missing_since: datetime | None = None
+    """Since when an application that may exist is not seen."""
+    missing_for_sure: bool = False
+    """It was not found for so long, in so many reads, that it can only be gone."""
+    retired: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when credentials of ours, by key id, are known not to be in the Secret."""
+    intent: Intent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Operator-wide times that decisions need."""
+
+    sweep_after: timedelta = timedelta(hours=24)
+    """When a credential of ours that no Secret holds is removed."""
+    replication_window: timedelta = timedelta(minutes=15)
+    """How long the directory may not show what we made."""
