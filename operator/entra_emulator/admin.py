@@ -1,4 +1,4 @@
-"""The emulator's own API under `/_emulator`: faults, quotas, clock, lag, latency, log, objects.
+"""The emulator's own API under `/_emulator`: faults, quotas, clock, lag, issuers, log, objects.
 
 For tests and demonstrations; it has no counterpart in the cloud and is off unless asked for.
 """
@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entra_emulator.clock import timestamp
 from entra_emulator.directory.directory import Directory
+from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.store import MAX_LAG, Entity, Kind
 from entra_emulator.reading import BadJson, BodyTooLarge, read_body, read_object
 from entra_emulator.throttling import UNITS, Size
@@ -52,6 +55,7 @@ def routes(world: World) -> list[Route]:
         Route("/throttling", api.show_throttling, methods=["GET"]),
         Route("/throttling", _with_body(api.set_throttling), methods=["PUT"]),
         Route("/clock", _with_body(api.advance), methods=["POST"]),
+        Route("/issuers", _with_body(api.set_issuer), methods=["PUT"]),
         Route("/objects", api.objects, methods=["GET"]),
         Route("/reset", api.reset, methods=["POST"]),
     ]
@@ -110,6 +114,19 @@ class _Api:
         except OverflowError as error:
             raise _Refused("advanceSeconds leads beyond the calendar") from error
         return JSONResponse({"now": timestamp(self._world.clock.now())})
+
+    def set_issuer(self, body: Body) -> Response:
+        """Give the key of an issuer of tokens, which Entra would fetch from the issuer."""
+        _only(body, {"issuer", "publicKey"})
+        issuer, pem = body.get("issuer"), body.get("publicKey")
+        if not isinstance(issuer, str) or not issuer:
+            raise _Refused("issuer must be a text")
+        try:
+            load_pem_public_key(str(pem).encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise _Refused("publicKey must be a public key in PEM") from error
+        self._world.directory.issuer_keys[issuer] = str(pem)
+        return JSONResponse({"issuer": issuer})
 
     async def objects(self, _request: Request) -> Response:
         return JSONResponse(_objects(self._world.directory))
@@ -240,4 +257,7 @@ def _not_deleted(items: list[Any]) -> list[Any]:
 
 
 def _object(directory: Directory, entity: Entity) -> dict[str, Any]:
-    return {**directory.primary_view(entity), "owners": list(entity.owners)}
+    shown = {**directory.primary_view(entity), "owners": list(entity.owners)}
+    if entity.kind is Kind.APPLICATION:
+        shown[FEDERATED] = entity.document[FEDERATED]
+    return shown

@@ -20,9 +20,10 @@ from entra_emulator.constants import (
     OPERATOR_CLIENT_ID,
     OPERATOR_PERMISSIONS,
 )
-from entra_emulator.directory import certificates, credentials, schema, views
+from entra_emulator.directory import certificates, credentials, schema
 from entra_emulator.directory.directory import Directory
 from entra_emulator.directory.entities import APPLICATION, SERVICE_PRINCIPAL
+from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.store import LONG_AGO, Entity, Kind
 
 _CREATED: Final = "2024-01-01T00:00:00Z"
@@ -158,7 +159,7 @@ def _plant_application(
         "appId": app_id,
         "createdDateTime": _CREATED,
         "publisherDomain": directory.domains[0],
-        views.FEDERATED: [],
+        FEDERATED: [],
     }
     if secret is not None:
         now = directory.clock.now()
@@ -172,7 +173,7 @@ def _plant_application(
     if certificate is not None:
         document[certificates.KEYS] = [certificates.entry(certificates.from_pem(certificate))]
     if federated is not None:
-        document[views.FEDERATED] = [_federated_credential(federated)]
+        document[FEDERATED] = [_federated_credential(federated)]
         directory.issuer_keys[federated.issuer] = federated.public_key_pem
     directory.store.insert(Kind.APPLICATION, document, since=LONG_AGO)
     return _plant_principal(directory, app_id)

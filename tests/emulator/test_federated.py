@@ -1,5 +1,4 @@
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -14,10 +13,8 @@ from entra_emulator import (
     ManualClock,
     Seeds,
 )
-from tests.emulator.cloud import ADMIN_SECRET, GRAPH, OPERATOR_SECRET, Cloud, aadsts
-
-ISSUER, SUBJECT = "https://cluster.example", "system:serviceaccount:ns:operator"
-AUDIENCE = "api://AzureADTokenExchange"
+from tests.emulator.cloud import ADMIN_SECRET, OPERATOR_SECRET, Cloud, aadsts
+from tests.emulator.federation import AUDIENCE, ISSUER, SUBJECT, assertion, exchange
 
 
 @pytest.fixture(scope="module")
@@ -31,31 +28,6 @@ def emulator(clock: ManualClock, issuer_key: RSAPrivateKey) -> Emulator:
     trust = FederatedTrust(ISSUER, SUBJECT, AUDIENCE, pem.decode())
     seeds = Seeds(operator_secret=OPERATOR_SECRET, admin_secret=ADMIN_SECRET, federated=trust)
     return Emulator(clock=clock, seeds=seeds)
-
-
-def assertion(key: RSAPrivateKey, now: datetime, *, algorithm: str = "RS256", **more: Any) -> str:
-    stamp = now.timestamp()
-    claims = {
-        "iss": ISSUER,
-        "sub": SUBJECT,
-        "aud": [AUDIENCE],
-        "iat": stamp,
-        "exp": stamp + 600.5,
-        **more,
-    }
-    present = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(present, key, algorithm=algorithm)
-
-
-async def exchange(cloud: Cloud, text: str, client_id: str = OPERATOR_CLIENT_ID, **more: str):
-    form = {
-        "client_id": client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": text,
-        "scope": GRAPH,
-        **more,
-    }
-    return await cloud.token(**form)
 
 
 async def test_a_trusted_assertion_signs_in(

@@ -31,6 +31,7 @@ from entra_emulator.directory.errors import (
     missing_value,
     read_only,
 )
+from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.store import Document, Entity, Kind
 
 MAX_ITEMS: Final = 1200
@@ -57,6 +58,7 @@ def create(
         "createdByAppId": creator,
         "createdDateTime": timestamp(directory.clock.now()),
         "publisherDomain": directory.domains[0],
+        FEDERATED: [],
     }
     document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now())
     _check(directory, document, None)
@@ -129,7 +131,7 @@ def _check(directory: Directory, document: Document, before: Document | None) ->
     redirect_uris.check(document)
     _check_identifier_uris(directory, document, before)
     _check_unique_name(directory, document)
-    if _count_items(document) > MAX_ITEMS:
+    if _count_items({**document, FEDERATED: []}) > MAX_ITEMS:
         raise GraphError(
             403,
             "Directory_ResourceSizeExceeded",

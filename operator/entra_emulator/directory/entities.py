@@ -1,4 +1,4 @@
-"""The resource types `application` and `servicePrincipal`, member by member.
+"""The resource types `application`, its federated credential, and `servicePrincipal`.
 
 Names, types and nullability are those of the Microsoft Graph v1.0 metadata; lengths are those of
 the resource pages and of "Validation differences by supported account types".
@@ -273,6 +273,19 @@ APPLICATION: Final = Resource(
         "verifiedPublisher": Property(_VERIFIED_PUBLISHER, read_only=True),
         "web": Property(_WEB),
         "spa": Property(Complex("microsoft.graph.spaApplication", {"redirectUris": _TEXTS})),
+    },
+)
+
+FEDERATED_IDENTITY_CREDENTIAL: Final = Resource(
+    "federatedIdentityCredential",
+    "#microsoft.graph.federatedIdentityCredential",
+    {
+        "id": _GIVEN,
+        "name": Property(text(nullable=False)),
+        "issuer": Property(text(max_length=600, nullable=False)),
+        "subject": Property(text(max_length=600)),
+        "description": Property(text(max_length=600)),
+        "audiences": _TEXTS,
     },
 )
 

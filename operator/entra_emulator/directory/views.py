@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from entra_emulator.directory.certificates import KEYS, without_keys
 from entra_emulator.directory.entities import SERVICE_PRINCIPAL
+from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.redirect_uris import PLATFORMS
 
-FEDERATED: Final = "federatedIdentityCredentials"
-"""Kept in the application's document, shown by its own resource only."""
 _DERIVED: Final = frozenset(
     {
         "appDisplayName",

@@ -20,7 +20,7 @@ from entra_emulator.directory.errors import (
 )
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
-from entra_emulator.graph import owners, passwords
+from entra_emulator.graph import federated_credentials, owners, passwords
 from entra_emulator.graph.calls import (
     DIRECTORY_READ,
     DIRECTORY_WRITE,
@@ -151,5 +151,6 @@ ROUTES: Final = (
     Route("DELETE", "applications/{}", _WRITE, _delete),
     *passwords.routes(COLLECTION, find, APPLICATION.title),
     *owners.routes(COLLECTION, find),
+    *federated_credentials.routes(COLLECTION, find),
     Route("GET", "applications/{}/{}", _READ, _get_property, units=2),
 )

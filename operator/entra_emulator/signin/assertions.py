@@ -21,9 +21,9 @@ from jwt.types import Options
 
 from entra_emulator.constants import LOGIN_HOSTS
 from entra_emulator.directory import certificates, credentials
+from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Document
-from entra_emulator.directory.views import FEDERATED
 from entra_emulator.signin import errors
 from entra_emulator.world import World
 
@@ -160,7 +160,7 @@ def _trusted_issuer(application: Document, claims: Mapping[str, Any]) -> str:
     issuer, subject = str(claims.get("iss", "")), str(claims.get("sub", ""))
     given = claims.get("aud", "")
     audiences = [str(item) for item in (given if isinstance(given, list) else [given])]
-    known = application.get(FEDERATED, [])
+    known = application[FEDERATED]
     if not known:
         raise errors.no_federation(issuer, subject, ", ".join(audiences))
     of_issuer = [item for item in known if item["issuer"] == issuer]
