@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 from fhir_app_operator.settings import Settings
+from fhir_app_operator.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+METRICS = OPERATIONS.partition("| series | meaning |")[2].partition("\n\n")[0]
 SOURCES = [path.read_text() for path in (ROOT / "operator" / "fhir_app_operator").rglob("*.py")]
 
 
@@ -18,6 +20,13 @@ def test_every_setting_has_its_row_with_its_description():
                 if line.startswith(f"| `FHIR_APP_OPERATOR_{name.upper()}`")
             )  # fmt: skip
             assert field.description in row, name
+
+
+def test_every_metric_has_its_row_and_every_row_its_metric():
+    families = [f for f in Metrics().registry.collect() if not f.name.startswith("process_")]
+    served = {f.name + ("_total" if f.type == "counter" else "") for f in families}
+    rows = set(re.findall(r"^\| `(\w+)(?:\{[\w,]+\})?` \|", METRICS, re.MULTILINE))
+    assert rows == served
 
 
 def test_every_reason_in_the_code_is_explained():

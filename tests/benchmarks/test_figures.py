@@ -26,7 +26,7 @@ rest_client_requests_total{code="404",method="GET"} 1.0
 rest_client_requests_total{code="201",method="POST"} 2.0
 # TYPE controller_runtime_reconcile counter
 controller_runtime_reconcile_total{controller="fhirappregistration",result="success"} 3.0
-controller_runtime_reconcile_total{controller="fhirappregistration",result="waiting"} 4.0
+controller_runtime_reconcile_total{controller="fhirappregistration",result="requeue"} 4.0
 controller_runtime_reconcile_total{controller="entratenant",result="success"} 9.0
 # TYPE workqueue_depth gauge
 workqueue_depth{name="registrations"} 5.0

@@ -14,6 +14,7 @@ from fhir_app_operator.planning.model import (
     AppRole,
     CreateServicePrincipal,
     IssueCredential,
+    RecordIntent,
     RestoreApplication,
     RestoreServicePrincipal,
     RevokeCredential,
@@ -23,6 +24,7 @@ from fhir_app_operator.planning.model import (
 from tests.planning.worlds import NOW, desired, password
 
 HOUR = timedelta(hours=1)
+RENEWAL = IssueCredential(nonce="n", duration=HOUR, reason="CredentialDueForRenewal")
 
 
 def reporter(previous=()):
@@ -73,6 +75,21 @@ def test_a_renewal_is_no_drift():
     (notice,) = notices.of_actions((renewal,))
     assert notice.reason == "CredentialRenewed"
     assert notices.of_actions((RevokeCredential(key_id="k", reason="OverlapEnded"),)) == ()
+
+
+@pytest.mark.parametrize(
+    ("applied", "failed", "result"),
+    [
+        ((RENEWAL,), None, "success"),
+        ((), RENEWAL, "failure"),
+        ((), RecordIntent(reason="CredentialDueForRenewal"), "failure"),
+        ((RecordIntent(reason="CredentialDueForRenewal"),), None, None),
+        ((), replace(RENEWAL, reason="SecretDeleted"), None),
+        ((UpdateApplication(changes=ApplicationChanges(display_name="x")),), None, None),
+    ],
+)
+def test_a_renewal_is_counted_by_how_it_ended(applied, failed, result):
+    assert notices.rotation(applied, failed) == result
 
 
 def test_what_others_made_is_counted_in_words():

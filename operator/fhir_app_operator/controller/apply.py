@@ -33,6 +33,7 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
     Raises:
         Stalled, Waiting: as the gateways do; what was done before stays folded in.
     """
+    work.underway = action
     match action:
         case CreateApplication():
             application = await connection.applications.upsert(
@@ -66,6 +67,7 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
         case Purge():
             await _purge(work, connection, action)
     work.applied.append(action)
+    work.underway = None
 
 
 def _refuse_unseen(work: Pass, what: str) -> None:

@@ -23,7 +23,7 @@ from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import OperatorCredential, SignIn, TokenSource
-from fhir_app_operator.graph.client import GraphClient
+from fhir_app_operator.graph.client import GraphClient, Observe
 from fhir_app_operator.graph.deleted_items import DeletedItems
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.openid import OpenIdConfigurations
@@ -112,7 +112,7 @@ class Connections:
         secrets: to read client secrets in the operator's namespace.
         clock: the time, in UTC.
         sleep: how Graph clients pause.
-        observe: called with (method, status or None) for each Graph answer.
+        observe: told of each Graph answer.
         retire_after: how long a replaced connection stays open; must exceed the longest pass.
     """
 
@@ -123,7 +123,7 @@ class Connections:
         clock: Callable[[], datetime],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        observe: Callable[[str, int | None], None] = lambda _method, _status: None,
+        observe: Observe = lambda _operation, _status, _seconds: None,
         retire_after: timedelta = RETIRE_AFTER,
     ) -> None:
         self._identity = identity

@@ -10,16 +10,22 @@ from typing import Final
 
 import structlog
 
-from fhir_app_operator.api.v1alpha1 import CredentialState
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
 from fhir_app_operator.controller.queue import Next, WorkQueue
 from fhir_app_operator.controller.reconciler import Outcome, Reconciler
 from fhir_app_operator.controller.tenants import TenantReconciler
 from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.telemetry import work
 from fhir_app_operator.telemetry.metrics import Metrics
 
 _TENANT_DELAY: Final = 2.0
 """Seconds to gather changes in before a tenant counts its registrations again."""
+
+_FAILURES: Final = frozenset({
+    "ApiServerUnavailable", "GraphUnavailable", "InternalError", "SignInFailed",
+    "CredentialNotFound",
+})  # fmt: skip
+"""Reasons to wait that are errors; the others wait for what somebody else declares or allows."""
 
 
 class Dispatcher:
@@ -47,14 +53,20 @@ class Dispatcher:
     async def process(self, key: Key) -> Next:
         """Run one pass for `key`; says when the next one is due."""
         started = time.monotonic()
-        controller = "fhirappregistration" if isinstance(key, RegistrationKey) else "entratenant"
-        result = "error"
+        outcome: Outcome | None = None
+        self._metrics.passes.started(key.controller)
         try:
-            with structlog.contextvars.bound_contextvars(controller=controller, object=str(key)):
+            with structlog.contextvars.bound_contextvars(
+                controller=key.controller, object=str(key)
+            ):
                 outcome = await self._pass(key)
-            result = outcome.result
         finally:
-            self._metrics.passed(controller, result, time.monotonic() - started)
+            self._metrics.passes.ended(
+                key.controller, _result(outcome), time.monotonic() - started,
+                terminal=outcome is not None and outcome.result == "stalled",
+            )  # fmt: skip
+        if isinstance(key, RegistrationKey):
+            self._show(key, outcome)
         self._wake(key, outcome)
         return self._next(outcome)
 
@@ -66,7 +78,7 @@ class Dispatcher:
         except OperatorError as error:
             # The API server could not even be asked, or told: there is no status to say it in.
             self._log.warning("not done", reason=error.reason, message=error.message)
-            return Outcome(result="waiting")
+            return Outcome(result="waiting", reason=error.reason)
 
     def _wake(self, key: Key, outcome: Outcome) -> None:
         queue = self.queue
@@ -76,8 +88,6 @@ class Dispatcher:
             for dependent in self._index.of_tenant(key.name) if outcome.changed else ():
                 queue.add(dependent)
             return
-        self._note_expiry(key, outcome)
-        self._metrics.repaired(outcome.repaired)
         if outcome.changed or outcome.result == "gone":
             for client in self._index.clients_of(key):
                 queue.add(client)
@@ -87,14 +97,15 @@ class Dispatcher:
         if outcome.result == "gone" and outcome.registration is None:
             self._index.forget(key)
 
-    def _note_expiry(self, key: RegistrationKey, outcome: Outcome) -> None:
-        registration = None if outcome.result == "gone" else outcome.registration
-        active = [
-            credential.end_time
-            for credential in (registration.status.credentials if registration else ())
-            if credential.state is CredentialState.ACTIVE
-        ]
-        self._metrics.expiry(key.namespace, key.name, active[0] if active else None)
+    def _show(self, key: RegistrationKey, outcome: Outcome) -> None:
+        fleet = self._metrics.fleet
+        fleet.repaired(outcome.repaired)
+        if outcome.rotation is not None:
+            fleet.rotated(outcome.rotation)
+        if outcome.result == "gone":
+            fleet.forget(key.namespace, key.name)
+        elif outcome.registration is not None:
+            fleet.seen(outcome.registration)
 
     def _next(self, outcome: Outcome, jitter: Callable[[], float] = random.random) -> Next:
         match outcome.result:
@@ -109,3 +120,12 @@ class Dispatcher:
                 resync = self._resync * (0.9 + 0.2 * jitter())
                 due = outcome.due.total_seconds() if outcome.due is not None else resync
                 return Next(after=max(1.0, min(resync, due)))
+
+
+def _result(outcome: Outcome | None) -> str:
+    """Return what controller-runtime would call the end of a pass; None is an exception."""
+    if outcome is None or outcome.result == "stalled" or outcome.reason in _FAILURES:
+        return work.ERROR
+    if outcome.result != "waiting":
+        return work.SUCCESS
+    return work.REQUEUE_AFTER if outcome.retry_after else work.REQUEUE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import override
 
@@ -17,6 +17,8 @@ from typing_extensions import override
 class RegistrationKey:
     """A FhirAppRegistration."""
 
+    controller: ClassVar[str] = "fhirappregistration"
+    """Who works on it, in metrics and logs."""
     namespace: str
     name: str
 
@@ -29,6 +31,8 @@ class RegistrationKey:
 class TenantKey:
     """An EntraTenant."""
 
+    controller: ClassVar[str] = "entratenant"
+    """Who works on it, in metrics and logs."""
     name: str
 
     @override

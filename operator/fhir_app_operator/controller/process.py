@@ -20,7 +20,7 @@ from fhir_app_operator.controller.connections import (
     OperatorIdentity,
 )
 from fhir_app_operator.controller.dispatch import Dispatcher
-from fhir_app_operator.controller.keys import Index, Key
+from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
 from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
@@ -97,7 +97,7 @@ async def run_once(settings: Settings, work: Callable[[World, ApiServer], Awaita
 
 async def _connected(access: ClusterAccess, metrics: Metrics) -> ApiServer:
     try:
-        api = await ApiServer.connect(access, metrics.kube)
+        api = await ApiServer.connect(access, metrics.kube.answered)
     except NoCluster as error:
         raise Missing(str(error)) from None
     try:
@@ -133,7 +133,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
         ),
         secret_gateway,
         _now,
-        observe=metrics.graph,
+        observe=metrics.graph.answered,
         retire_after=max(RETIRE_AFTER, 2 * _pass_bound(settings)),
     )
     try:
@@ -169,8 +169,11 @@ def _loop(
     dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, settings.resync_interval)
     queue: WorkQueue[Key] = WorkQueue(
         dispatcher.process, workers=settings.workers,
-        bound=_pass_bound(settings).total_seconds(), observe=metrics.depth,
+        bound=_pass_bound(settings).total_seconds(), metrics=metrics.queue,
     )  # fmt: skip
+    for controller in (RegistrationKey.controller, TenantKey.controller):
+        metrics.passes.serve(controller, settings.workers)
+        metrics.queue.serve(controller)
     dispatcher.queue = queue
     return queue, handlers.Triggers(index, queue.add)
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from fhir_app_operator.errors import origin
+from fhir_app_operator.telemetry.work import QueueMetrics
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -56,7 +58,7 @@ class WorkQueue(Generic[Key]):
         process: one pass; its answer says when the key is due again.
         workers: how many keys are processed at once.
         bound: seconds after which a pass is cancelled; must exceed its longest legal step.
-        observe: called with the depth after each change, for metrics.
+        metrics: told what waits and what is being worked on.
     """
 
     def __init__(
@@ -65,12 +67,12 @@ class WorkQueue(Generic[Key]):
         *,
         workers: int,
         bound: float = 300.0,
-        observe: Callable[[int], None] = lambda _depth: None,
+        metrics: QueueMetrics | None = None,
     ) -> None:
         self._process = process
         self._workers = workers
         self._bound = bound
-        self._observe = observe
+        self._metrics = metrics or QueueMetrics(CollectorRegistry())
         self._urgent: deque[Key] = deque()
         self._calm: deque[Key] = deque()
         self._queued: set[Key] = set()
@@ -159,7 +161,7 @@ class WorkQueue(Generic[Key]):
         self._queued.add(key)
         (self._urgent if urgent else self._calm).append(key)
         self._available.release()
-        self._observe(len(self._queued))
+        self._metrics.queued(key)
 
     def _schedule(self, key: Key, delay: float, *, urgent: bool) -> None:
         self._cancel_timer(key)
@@ -181,11 +183,12 @@ class WorkQueue(Generic[Key]):
             key = (self._urgent or self._calm).popleft()
             self._queued.discard(key)
             self._busy.add(key)
-            self._observe(len(self._queued))
+            self._metrics.started(key)
             try:
                 outcome = await self._run(key)
             finally:
                 self._busy.discard(key)
+                self._metrics.ended(key)
                 self._note_idle()
             self._settle(key, outcome)
 
@@ -207,6 +210,7 @@ class WorkQueue(Generic[Key]):
         failures = self._failures.get(key, 0) + 1 if outcome.failed else 0
         if failures:
             self._failures[key] = failures
+            self._metrics.retried(key)
         else:
             self._failures.pop(key, None)
         if outcome.floor > 0:

@@ -50,20 +50,24 @@ class Outcome:
 
     Args:
         result: `success`, `waiting`, `stalled` or `gone`, for metrics and logs.
+        reason: for `waiting` and `stalled`: the condition's, where there was an error.
         due: how long until time alone makes another pass necessary; None: nothing is due.
         retry_after: for `waiting`: how long the other side wants to be left alone.
         throttled: for `waiting`: not even an event may try before `retry_after`.
         changed: whether status changed, so that dependents should look.
         repaired: what had drifted and was put right, by property or object.
+        rotation: how a renewal that was due ended, `success` or `failure`.
         registration: the object as it was at the end.
     """
 
     result: str
+    reason: str | None = None
     due: timedelta | None = None
     retry_after: float | None = None
     throttled: bool = False
     changed: bool = False
     repaired: tuple[str, ...] = ()
+    rotation: str | None = None
     registration: FhirAppRegistration | None = None
 
 
@@ -226,6 +230,7 @@ class Reconciler:
             work,
             record.failed(self._world, work, error),
             result,
+            reason=error.reason,
             retry_after=error.retry_after if isinstance(error, Waiting) else None,
             throttled=error.reason == "GraphThrottled",
         )
@@ -250,7 +255,8 @@ class Reconciler:
 
     async def _record(
         self, work: Pass, status: record.Status, result: str, *,
-        due: timedelta | None = None, retry_after: float | None = None, throttled: bool = False,
+        reason: str | None = None, due: timedelta | None = None,
+        retry_after: float | None = None, throttled: bool = False,
     ) -> Outcome:  # fmt: skip
         """Write `status` if it says anything new: the one exit of every pass."""
         changed = status != work.registration.status
@@ -261,8 +267,9 @@ class Reconciler:
                 return Outcome(result="waiting", retry_after=0.0)
         repaired = await self._tell(work)
         return Outcome(
-            result=result, due=due, retry_after=retry_after, throttled=throttled, changed=changed,
-            repaired=repaired, registration=work.registration,
+            result=result, reason=reason, due=due, retry_after=retry_after, throttled=throttled,
+            changed=changed, repaired=repaired, registration=work.registration,
+            rotation=notices.rotation(work.applied, work.underway),
         )  # fmt: skip
 
     async def _tell(self, work: Pass) -> tuple[str, ...]:

@@ -75,6 +75,8 @@ class Pass:
     observed: Observed = field(default_factory=Observed)
     applied: list[Action] = field(default_factory=list)
     """The actions that were taken."""
+    underway: Action | None = None
+    """The action that is being taken, or that failed."""
 
     @property
     def name(self) -> str:

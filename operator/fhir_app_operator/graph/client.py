@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ _ATTEMPTS: Final = 3
 _BASE_DELAY: Final = 1.0
 _LONGEST_PAUSE: Final = 5.0
 """Longer waits give the worker back to the queue."""
+_KEY: Final = re.compile(r"\((\w+)='[^']*'\)")
+_WORD: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)*(\(\{\w+\}\))?")
+
+Observe = Callable[[str, int | None, float], None]
+"""Called with (operation, status or None, seconds) after each answer, for metrics."""
 
 
 class Tokens(Protocol):
@@ -62,6 +69,7 @@ class Call:
         params, payload, headers: as httpx takes them.
         repeatable: may be sent again although the outcome of the first try is unknown.
         young: the object may be too young to be seen (see `errors.is_young_object_answer`).
+        continues: the operation whose next page this is: links are Graph's to choose.
     """
 
     method: str
@@ -71,11 +79,22 @@ class Call:
     headers: Mapping[str, str] | None = None
     repeatable: bool = True
     young: bool = False
+    continues: str | None = None
 
     @property
     def operation(self) -> str:
-        """Method and path without query, as conditions and metrics name it."""
+        """Method and path without query, as conditions name it."""
         return f"{self.method} {self.path}"
+
+    @property
+    def kind(self) -> str:
+        """The operation without ids and names, as metrics name it: `GET /applications/{id}`."""
+        if self.continues is not None:
+            return self.continues
+        parts = _KEY.sub(r"({\1})", self.path).split("/")
+        return f"{self.method} " + "/".join(
+            part if not part or _WORD.fullmatch(part) else "{id}" for part in parts
+        )
 
 
 class GraphClient:
@@ -87,7 +106,7 @@ class GraphClient:
         tokens: access tokens for it.
         governor: keeps all calls together below the quotas.
         sleep: how to pause between tries; tests pass a virtual one.
-        observe: called with (method, status or None) after each answer, for metrics.
+        observe: told of each answer, or that there was none.
     """
 
     def __init__(
@@ -98,7 +117,7 @@ class GraphClient:
         *,
         governor: Governor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        observe: Callable[[str, int | None], None] = lambda _method, _status: None,
+        observe: Observe = lambda _operation, _status, _seconds: None,
     ) -> None:
         self._base = f"{graph_url}/v1.0"
         self._http = http
@@ -130,7 +149,8 @@ class GraphClient:
         Raises:
             Stalled, Waiting: by consequence; Waiting for a next link to another origin.
         """
-        answer = await self.send(Call(method="GET", path=path, params=params))
+        first = Call(method="GET", path=path, params=params)
+        answer = await self.send(first)
         for _ in range(MAX_PAGES):
             if answer is None:
                 return
@@ -139,7 +159,9 @@ class GraphClient:
             link = answer.body.get("@odata.nextLink")
             if link is None:
                 return
-            answer = await self.send(Call(method="GET", path=self._below(link)))
+            answer = await self.send(
+                Call(method="GET", path=self._below(link), continues=first.kind)
+            )
         raise Waiting("GraphUnavailable", f"GET {path} did not end after {MAX_PAGES} pages")
 
     def _below(self, link: Any) -> str:
@@ -215,6 +237,7 @@ class GraphClient:
             return Waiting("GraphThrottled", "Microsoft Graph asked for a pause", held)
         await self._governor.admit(write=call.method != "GET")
         status: int | None = None
+        started = time.monotonic()
         try:
             async with self._http.stream(
                 call.method, self._base + call.path, params=call.params, json=call.payload,
@@ -228,7 +251,7 @@ class GraphClient:
                 "GraphUnavailable", f"Microsoft Graph gave no answer ({type(error).__name__})"
             )
         finally:
-            self._observe(call.method, status)
+            self._observe(call.kind, status, time.monotonic() - started)
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return Answer(status, body if isinstance(body, dict) else {})
         return parse_problem(status, body, headers, call.operation)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -26,6 +27,10 @@ _JSON: Final = "application/json"
 _TIMEOUT: Final = 10
 _RELOAD_AFTER: Final = 300.0
 """Seconds after which a projected token is read again, long before its end."""
+
+
+Observe = Callable[[str, str, int | None, float], None]
+"""Called with (host, method, status or None, seconds) after each answer, for metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +55,13 @@ class ApiServer:
         self,
         access: ClusterAccess,
         configuration: Configuration,
-        observe: Callable[[str, int | None], None],
+        observe: Observe,
     ) -> None:
         self._access = access
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._observe = observe
+        self._host = urlsplit(configuration.host).netloc
         self._loaded_at = time.monotonic()
         self._lock = asyncio.Lock()
 
@@ -63,13 +69,13 @@ class ApiServer:
     async def connect(
         cls,
         access: ClusterAccess,
-        observe: Callable[[str, int | None], None] = lambda _method, _status: None,
+        observe: Observe = lambda _host, _method, _status, _seconds: None,
     ) -> ApiServer:
         """Return a gateway with freshly read configuration.
 
         Args:
             access: where the configuration comes from.
-            observe: called with (method, status or None) after each answer, for metrics.
+            observe: told of each answer, or that there was none.
 
         Raises:
             NoCluster: the configuration cannot be read.
@@ -123,6 +129,7 @@ class ApiServer:
 
     async def _once(self, request: Request) -> tuple[int, dict[str, Any]]:
         status: int | None = None
+        started = time.monotonic()
         try:
             arguments = await self._client.param_serialize(
                 request.method, request.path, query_params=list(request.query),
@@ -139,7 +146,8 @@ class ApiServer:
                 f"({type(error).__name__})",
             ) from None
         finally:
-            self._observe(request.method, status)
+            seconds = time.monotonic() - started
+            self._observe(self._host, request.method, status, seconds)
         return status, _decode(raw)
 
 

@@ -82,7 +82,7 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("service_principal")
             case WriteSecret():
                 found.append("secret")
-            case IssueCredential() if action.reason != "CredentialDueForRenewal":
+            case IssueCredential() if not _is_renewal(action):
                 found.append("credential")
             case _:
                 pass
@@ -96,13 +96,28 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
     if repaired:
         note = f"brought back to the declared state: {', '.join(repaired)}"
         found.append(Notice(type="Normal", reason=REPAIRED, note=note))
-    if any(
-        isinstance(action, IssueCredential) and action.reason == "CredentialDueForRenewal"
-        for action in applied
-    ):
+    if rotation(applied, None) == "success":
         note = "a new client secret is in the Secret; the old one stays valid for the overlap"
         found.append(Notice(type="Normal", reason=RENEWED, note=note))
     return tuple(found)
+
+
+def rotation(
+    applied: Sequence[Action], failed: Action | None
+) -> Literal["success", "failure"] | None:
+    """Return how the renewal of a credential that was due ended; None if none was tried.
+
+    Args:
+        applied: the actions that were taken.
+        failed: the action that ended the pass, if one did.
+    """
+    if any(isinstance(action, IssueCredential) and _is_renewal(action) for action in applied):
+        return "success"
+    return "failure" if failed is not None and _is_renewal(failed) else None
+
+
+def _is_renewal(action: Action) -> bool:
+    return action.reason == "CredentialDueForRenewal"
 
 
 def unmanaged(desired: Desired, application: Application) -> str:
