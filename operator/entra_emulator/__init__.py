@@ -12,8 +12,10 @@ from entra_emulator.constants import (
     OPERATOR_CLIENT_ID,
     TENANT_ID,
 )
+from entra_emulator.directory.replicas import Replica
 from entra_emulator.emulator import Emulator
 from entra_emulator.seeds import FederatedTrust, Seeds
+from entra_emulator.spoiling import Spoilt
 from entra_emulator.weather import ConnectionDropped, Fault
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "Fault",
     "FederatedTrust",
     "ManualClock",
+    "Replica",
     "Seeds",
+    "Spoilt",
     "SystemClock",
 ]

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
-from entra_emulator import admin as admin_api
+from entra_emulator.admin import api as admin_api
 from entra_emulator.clock import Clock, SystemClock
 from entra_emulator.directory.directory import Directory
 from entra_emulator.exchange import ADMIN, Exchange
@@ -16,6 +16,7 @@ from entra_emulator.graph import endpoint
 from entra_emulator.journal import Journal
 from entra_emulator.seeds import Seeds
 from entra_emulator.signin import endpoints
+from entra_emulator.signin.issued import Issued
 from entra_emulator.throttling import Quotas
 from entra_emulator.weather import Weather
 from entra_emulator.world import World
@@ -69,8 +70,13 @@ class Emulator:
 
     @property
     def weather(self) -> Weather:
-        """Faults to come, and latency."""
+        """Faults to come, latency, skew of the `Date` that answers tell."""
         return self._world.weather
+
+    @property
+    def tokens(self) -> Issued:
+        """How long access tokens live, and which are revoked."""
+        return self._world.tokens
 
     @property
     def quotas(self) -> Quotas:
@@ -83,7 +89,7 @@ class Emulator:
         return self._world.journal
 
     def reset(self) -> None:
-        """Back to the seeds: no faults, lag, quotas, sessions; an empty log. The clock goes on."""
+        """Back to the seeds: fair weather, no quotas, sessions; an empty log. The clock goes on."""
         self._world.reset()
 
     def _routes(self) -> list[BaseRoute]:

@@ -7,7 +7,9 @@ that a fault can take the place of one after its effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
@@ -15,23 +17,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entra_emulator.directory.errors import GraphError
+from entra_emulator import spoiling
+from entra_emulator.directory.errors import GraphError, concurrency_violation
 from entra_emulator.graph import endpoint
 from entra_emulator.journal import Entry
 from entra_emulator.signin.endpoints import refusal_of_fault
+from entra_emulator.spoiling import Step
 from entra_emulator.weather import ConnectionDropped, Fault
 from entra_emulator.world import World
 
 ABORT: Final = "entra_emulator.abort"
 """Member of an ASGI scope: a function that cuts the connection. Absent in process."""
+SPOILT: Final = "entra_emulator.spoilt"
+"""Member of an ASGI scope: the answer is not one that Graph would give."""
 ADMIN: Final = "/_emulator"
 _CODES: Final = {
+    401: "InvalidAuthenticationToken",
+    403: "Authorization_RequestDenied",
+    404: "Request_ResourceNotFound",
+    409: "Directory_ConcurrencyViolation",
     429: "TooManyRequests",
     500: "Service_InternalServerError",
-    502: "UnknownError",
     503: "ServiceUnavailable",
-    504: "UnknownError",
 }
+_MESSAGE: Final = "The service did not complete the request."
 
 
 class Exchange:
@@ -53,48 +62,77 @@ class Exchange:
         scope["state"] = {**scope.get("state", {})}
         fault = self._world.weather.strike(scope["method"], path)
         answer: list[Message] = []
-        if fault is None or fault.when == "after":
+        if fault is None or fault.lets_effect:
             await self._inner(scope, receive, _collector(answer))
-        if fault is not None:
-            answer = [] if fault.drop else await self._refuse(fault, scope, receive)
-        status = answer[0]["status"] if answer else None
+        if fault is not None and fault.status is not None:
+            answer = await self._refuse(fault, fault.status, scope, receive)
+        elif fault is not None:
+            scope[SPOILT] = True
+        silent = fault is not None and (fault.drop or fault.hang)
         self._world.journal.write(
             Entry(
                 started,
                 scope["method"],
                 path,
                 scope["query_string"].decode("latin-1"),
-                status,
+                None if silent else answer[0]["status"],
                 scope["state"].get("caller"),
             )
         )
-        if not answer:
-            await _cut(scope, receive)
-        for message in answer:
+        await self._deliver(_steps(fault, answer), scope, receive, send)
+
+    async def _deliver(
+        self, steps: Iterator[Step], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        for pause, message in steps:
+            if pause > 0 and await _is_gone(receive, pause):
+                return
+            if message is None:
+                await _cut(scope, receive)
+                return
             await send(self._dated(message))
 
     def _dated(self, message: Message) -> Message:
-        """Every answer tells the emulator's time, not the computer's."""
+        """Every answer tells the emulator's time, not the computer's, as far as it is skewed."""
         if message["type"] != "http.response.start":
             return message
-        date = format_datetime(self._world.clock.now(), usegmt=True).encode()
+        date = format_datetime(self._told_time(), usegmt=True).encode()
         return {**message, "headers": [*message["headers"], (b"date", date)]}
 
-    async def _refuse(self, fault: Fault, scope: Scope, receive: Receive) -> list[Message]:
-        status = fault.status or 503
+    def _told_time(self) -> datetime:
+        now = self._world.clock.now()
+        try:
+            return now + self._world.weather.skew
+        except OverflowError:  # the calendar ends
+            return now
+
+    async def _refuse(
+        self, fault: Fault, status: int, scope: Scope, receive: Receive
+    ) -> list[Message]:
         response: Response
         if "/oauth2/" in scope["path"]:
             response = refusal_of_fault(self._world, status, fault.code)
-            if fault.retry_after is not None:
-                response.headers["Retry-After"] = str(fault.retry_after)
         else:
             code = fault.code or _CODES.get(status, "UnknownError")
-            error = GraphError(status, code, "The service did not complete the request.")
-            request = Request(scope, receive)
-            response = endpoint.refusal(self._world, request, error, fault.retry_after)
+            error = GraphError(status, code, _MESSAGE)
+            if code == _CODES[409]:
+                error = concurrency_violation(status)
+            response = endpoint.refusal(self._world, Request(scope, receive), error)
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = str(fault.retry_after)
         messages: list[Message] = []
         await response(scope, receive, _collector(messages))
         return messages
+
+
+def _steps(fault: Fault | None, answer: list[Message]) -> Iterator[Step]:
+    if fault is None or fault.status is not None:
+        return spoiling.sent(answer)
+    if fault.hang:
+        return spoiling.silence()
+    if fault.answer is None:
+        return spoiling.cut()
+    return spoiling.spoilt(fault.answer, answer, fault.members, fault.seconds)
 
 
 def _collector(messages: list[Message]) -> Send:
@@ -104,11 +142,25 @@ def _collector(messages: list[Message]) -> Send:
     return send
 
 
+async def _is_gone(receive: Receive, seconds: float) -> bool:
+    """Wait for `seconds`; True at once if the client closes the connection before."""
+    try:
+        async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+            await _until_gone(receive)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _cut(scope: Scope, receive: Receive) -> None:
-    """End the connection without an answer."""
+    """End the connection."""
     abort: Callable[[], Any] | None = scope.get(ABORT)
     if abort is None:
         raise ConnectionDropped(f"no answer to {scope['method']} {scope['path']}")
     abort()
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await _until_gone(receive)

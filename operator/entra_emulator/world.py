@@ -9,6 +9,7 @@ from entra_emulator.constants import STOCK_HOSTS
 from entra_emulator.directory.directory import Directory
 from entra_emulator.journal import Journal
 from entra_emulator.seeds import Seeds, plant
+from entra_emulator.signin.issued import Issued
 from entra_emulator.signin.keys import SigningKey
 from entra_emulator.signin.sessions import Sessions
 from entra_emulator.throttling import Quotas
@@ -28,6 +29,7 @@ class World:
     weather: Weather = field(default_factory=Weather)
     quotas: Quotas = field(default_factory=Quotas)
     sessions: Sessions = field(default_factory=Sessions)
+    tokens: Issued = field(default_factory=Issued)
 
     @classmethod
     def create(cls, origin: str, clock: Clock, seeds: Seeds) -> World:
@@ -46,10 +48,14 @@ class World:
         return replace(self, origin=f"https://{name}") if name in STOCK_HOSTS else self
 
     def reset(self) -> None:
-        """Back to the seeds: no faults, lag, quotas, sessions; an empty log. The clock goes on."""
+        """Back to the seeds: fair weather, no quotas, sessions; an empty log. The clock goes on.
+
+        Access tokens that were issued before stay good.
+        """
         self.directory = Directory(self.clock)
         plant(self.directory, self.seeds)
         self.journal.clear()
         self.weather.clear()
         self.quotas.set(enabled=False)
         self.sessions = Sessions()
+        self.tokens.reset()

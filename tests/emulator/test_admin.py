@@ -68,6 +68,9 @@ async def test_reset_leads_back_to_the_seeds(cloud: Cloud, clock: ManualClock) -
     await cloud.anybody.put("/_emulator/lag", json={"seconds": 5})
     await cloud.anybody.put("/_emulator/latency", json={"seconds": 0})
     await cloud.anybody.post("/_emulator/faults", json={"path": "x", "status": 500})
+    await cloud.anybody.put("/_emulator/skew", json={"seconds": 60})
+    await cloud.anybody.put("/_emulator/tokens", json={"lifetimeSeconds": 600})
+    await cloud.anybody.put("/_emulator/credentials", json={"spacingSeconds": 60})
     before = clock.now()
 
     answer = await cloud.anybody.post("/_emulator/reset")
@@ -77,6 +80,9 @@ async def test_reset_leads_back_to_the_seeds(cloud: Cloud, clock: ManualClock) -
     assert (await cloud.anybody.get("/_emulator/faults")).json() == []
     assert len((await cloud.anybody.get("/_emulator/requests")).json()) == 1
     assert cloud.emulator.directory.store.lag == timedelta(0)
+    assert cloud.emulator.weather.skew == timedelta(0)
+    assert cloud.emulator.tokens.lifetime == 3599
+    assert cloud.emulator.directory.contention.spacing == timedelta(0)
     assert clock.now() == before
     assert await cloud.signed_in(ADMIN_CLIENT_ID, ADMIN_SECRET)
 
@@ -99,6 +105,27 @@ async def test_reset_leads_back_to_the_seeds(cloud: Cloud, clock: ManualClock) -
         ("POST", "faults", {"path": "x", "status": 500, "retryAfter": -1}, "retryAfter"),
         ("POST", "faults", {"path": "x", "drop": "yes"}, "drop"),
         ("POST", "faults", {"path": "x", "status": 500, "colour": 1}, "colour"),
+        ("POST", "faults", {"path": "x", "hang": True, "drop": True}, "status or drop"),
+        ("POST", "faults", {"path": "x", "answer": "truncated", "status": 500}, "status or drop"),
+        ("POST", "faults", {"path": "x", "answer": "sour"}, "answer"),
+        ("POST", "faults", {"path": "x", "answer": "slow", "seconds": -1}, "seconds"),
+        ("POST", "faults", {"path": "x", "answer": "nulls", "members": [1]}, "members"),
+        ("POST", "faults", {"path": "x", "answer": "nulls", "when": "before"}, "when"),
+        ("POST", "faults", {"path": "x", "answer": "nulls", "code": "X"}, "code"),
+        ("POST", "faults", {"path": "x", "drop": True, "code": "X"}, "code"),
+        ("POST", "faults", {"path": "x", "status": 500, "members": []}, "members"),
+        ("POST", "faults", {"path": "x", "status": 500, "skip": -1}, "skip"),
+        ("POST", "faults", {"path": "x", "status": 429, "retryAfter": "a\nb"}, "retryAfter"),
+        ("PUT", "lag", {"seconds": 1, "signInSeconds": -1}, "signInSeconds"),
+        ("PUT", "lag", {"seconds": 1, "order": ["stale"]}, "order"),
+        ("PUT", "lag", {"seconds": 1, "order": "fresh"}, "order"),
+        ("PUT", "lag", {"seconds": 1, "order": ["fresh"], "seed": 1}, "order or seed"),
+        ("PUT", "skew", {"seconds": 1e12}, "seconds"),
+        ("PUT", "tokens", {}, "lifetimeSeconds"),
+        ("PUT", "tokens", {"lifetimeSeconds": 0}, "lifetimeSeconds"),
+        ("PUT", "credentials", {"maxSeconds": -1}, "maxSeconds"),
+        ("PUT", "credentials", {"spacingSeconds": "1"}, "spacingSeconds"),
+        ("PUT", "credentials", {"spacingStatus": 200}, "spacingStatus"),
         ("PUT", "lag", {"seconds": -1}, "seconds"),
         ("PUT", "lag", {"seconds": 3601}, "seconds"),
         ("PUT", "lag", {"second": 1}, "second"),

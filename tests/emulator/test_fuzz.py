@@ -208,11 +208,40 @@ def test_sign_in(form: dict, query: dict) -> None:
     run(scenario)
 
 
+RESTRICTION = near(
+    ["restrictionType", "state", "maxLifetime", "restrictForAppsCreatedAfterDateTime", "x"],
+    {"restrictionType": "passwordLifetime", "state": "enabled", "maxLifetime": "P1D"},
+)
+SWITCHES = {
+    "faults": near(
+        ["path", "times", "when", "status", "retryAfter", "drop", "answer", "members", "skip"],
+        {"path": ".", "answer": "wrongTypes"},
+    ),
+    "lag": near(["seconds", "signInSeconds", "order", "seed"], {"seconds": 1}),
+    "latency": near(["seconds"], {}),
+    "skew": near(["seconds"], {"seconds": 1e6}),
+    "tokens": near(["lifetimeSeconds"], {"lifetimeSeconds": 60}),
+    "credentials": near(["maxSeconds", "spacingSeconds", "spacingStatus"], {"maxSeconds": 60}),
+    "policies": st.fixed_dictionaries(
+        {},
+        optional={"passwordCredentials": st.lists(RESTRICTION, max_size=2), "keyCredentials": JSON},
+    ),
+    "throttling": near(["enabled", "size"], {"enabled": True}),
+    "clock": near(["advanceSeconds"], {"advanceSeconds": 1e9}),
+}
+
+
 @SETTINGS
-@given(st.sampled_from(["faults", "lag", "latency", "clock"]), JSON)
-def test_the_admin_api(path: str, body: object) -> None:
+@given(
+    st.sampled_from(sorted(SWITCHES)).flatmap(lambda p: st.tuples(st.just(p), SWITCHES[p] | JSON))
+)
+def test_the_admin_api(switch: tuple[str, object]) -> None:
+    path, body = switch
+
     async def scenario(cloud: Cloud) -> None:
         method = "POST" if path in {"faults", "clock"} else "PUT"
-        sound(await cloud.anybody.request(method, f"/_emulator/{path}", json=body))
+        answer = sound(await cloud.anybody.request(method, f"/_emulator/{path}", json=body))
+        if answer.is_success and path not in {"faults", "latency"}:
+            sound(await cloud.operator.post("/v1.0/applications", json={"displayName": "x"}))
 
     run(scenario)

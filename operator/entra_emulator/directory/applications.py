@@ -32,6 +32,7 @@ from entra_emulator.directory.errors import (
     read_only,
 )
 from entra_emulator.directory.federated_credentials import FEDERATED
+from entra_emulator.directory.policies import Limits
 from entra_emulator.directory.store import Document, Entity, Kind
 
 MAX_ITEMS: Final = 1200
@@ -62,7 +63,9 @@ def create(
     }
     document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now())
     _check(directory, document, None)
-    issued = [_issue(directory, item) for item in _as_list(passwords)]
+    limits = directory.policies.limits(document["createdDateTime"])
+    directory.policies.check_keys(document["createdDateTime"], [], document[KEYS])
+    issued = [_issue(directory, item, limits) for item in _as_list(passwords)]
     for item in issued:
         document = credentials.add(document, item)
     entity = directory.store.insert(Kind.APPLICATION, document, owners=owners)
@@ -78,11 +81,21 @@ def update(directory: Directory, entity: Entity, body: Mapping[str, Any]) -> Non
     wanted = _without_passwords(before, body)
     document = schema.update(APPLICATION, before, wanted)
     if KEYS in wanted:
-        document[KEYS] = certificates.merge(before[KEYS], document[KEYS], directory.clock.now())
+        document[KEYS] = _merged_keys(directory, entity, document[KEYS])
     if document == before:
         return
     _check(directory, document, before)
     directory.store.replace(entity, document)
+
+
+def _merged_keys(
+    directory: Directory, entity: Entity, wanted: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    before, now = entity.document[KEYS], directory.clock.now()
+    directory.contention.write(entity.id, now)
+    merged = certificates.merge(before, wanted, now)
+    directory.policies.check_keys(entity.document["createdDateTime"], before, merged)
+    return merged
 
 
 def delete(directory: Directory, entity: Entity) -> None:
@@ -103,8 +116,9 @@ def restore(directory: Directory, entity: Entity) -> None:
     directory.store.replace(entity, document)
 
 
-def _issue(directory: Directory, given: Mapping[str, Any]) -> dict[str, Any]:
-    return directory.passwords.issue(given, now=directory.clock.now(), title="Application")
+def _issue(directory: Directory, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    now = directory.clock.now()
+    return directory.passwords.issue(given, now=now, title="Application", limits=limits)
 
 
 def _without_passwords(before: Document, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from uuid import uuid4
 from entra_emulator.clock import timestamp
 from entra_emulator.directory.entities import PASSWORD_CREDENTIAL, PERSONAL_AUDIENCES
 from entra_emulator.directory.errors import Detail, GraphError, bad_request, invalid_value
+from entra_emulator.directory.policies import NO_LIMITS, Limits
 from entra_emulator.directory.schema import entry, read_moment
 
 LIFETIME: Final = timedelta(days=730)
@@ -30,18 +31,25 @@ class Passwords:
         self._digests: dict[str, str] = {}
 
     def issue(
-        self, given: Mapping[str, Any], *, now: datetime, title: str, secret: str | None = None
+        self,
+        given: Mapping[str, Any],
+        *,
+        now: datetime,
+        title: str,
+        limits: Limits = NO_LIMITS,
+        secret: str | None = None,
     ) -> dict[str, Any]:
         """A new credential after the wishes in `given`, with its secret for the one answer.
 
-        `displayName`, `startDateTime` and `endDateTime` are taken over; everything else is the
-        directory's choice. `secret` is for seeds.
+        `displayName`, `startDateTime` and `endDateTime` are taken over, the latter within
+        `limits`; everything else is the directory's choice. `secret` is for seeds.
         """
         wishes = entry(PASSWORD_CREDENTIAL, title, given, "passwordCredential")
         start = read_moment(wishes["startDateTime"]) if wishes["startDateTime"] else now
         end = _end(wishes["endDateTime"], start)
         if end is None or end <= start or end <= now:
             raise invalid_value("endDateTime", title, "Key credential end date is invalid.")
+        end = limits.password_end(start, end)
         text = secret if secret is not None else _generate()
         key_id = str(uuid4())
         self._digests[key_id] = _digest(text)

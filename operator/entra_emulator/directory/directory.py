@@ -14,8 +14,10 @@ from typing import Any, Final
 from entra_emulator.clock import Clock
 from entra_emulator.constants import MICROSOFT_TENANT_ID, TENANT_ID, VERIFIED_DOMAINS
 from entra_emulator.directory import credentials, views
+from entra_emulator.directory.contention import Contention
 from entra_emulator.directory.credentials import Passwords
 from entra_emulator.directory.errors import not_found
+from entra_emulator.directory.policies import Policies
 from entra_emulator.directory.schema import read_moment
 from entra_emulator.directory.store import Document, Entity, Kind, Store
 
@@ -46,6 +48,8 @@ class Directory:
         self.passwords = Passwords()
         self.catalogue: dict[str, Document] = {}
         self.issuer_keys: dict[str, str] = {}
+        self.policies = Policies()
+        self.contention = Contention()
 
     # ---- finding
 

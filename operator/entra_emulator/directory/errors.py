@@ -132,3 +132,12 @@ def unverified_host(uri: str) -> GraphError:
         "organization. See https://aka.ms/identifier-uri-addition-error for more information "
         "on this error.",
     )
+
+
+def concurrency_violation(status: int) -> GraphError:
+    """409 or 503: another write to the same object is still under way."""
+    return GraphError(
+        status,
+        "Directory_ConcurrencyViolation",
+        "Error due to concurrent requests being made to the tenant. Please wait briefly and retry.",
+    )

@@ -1,9 +1,9 @@
-"""Objects of the directory with their history: the primary copy and the lagging replica.
+"""Objects of the directory with their history: the primary copy and the replicas that read it.
 
 An object's state is an immutable document that is replaced as a whole. Each replacement is a
-version with its time, so that the replica (the directory as it was `lag` ago) can be read at any
-moment: that is how Entra's eventual consistency is shown. Rules about what documents may hold are
-in the sibling modules.
+version with its time, so that the directory as it was some time ago can be read at any moment: that
+is how Entra's eventual consistency is shown. How far behind a read is, is told by `replicas`. Rules
+about what documents may hold are in the sibling modules.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from entra_emulator.clock import Clock
+from entra_emulator.directory.replicas import MAX_LAG, Replicas
 
 Document = Mapping[str, Any]
 
-MAX_LAG: Final = timedelta(hours=1)
-"""History older than this is forgotten."""
 LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
 """Creation time of seeds: no lag hides them."""
 
@@ -94,7 +93,16 @@ class Store:
         self._deleted: dict[Kind, dict[str, Entity]] = {kind: {} for kind in Kind}
         self._index: dict[tuple[Kind, str, str], dict[str, Entity]] = {}
         self._sequence = 0
-        self.lag = timedelta(0)
+        self.replicas = Replicas()
+
+    @property
+    def lag(self) -> timedelta:
+        """How far behind the lagging replica is."""
+        return self.replicas.lag
+
+    @lag.setter
+    def lag(self, value: timedelta) -> None:
+        self.replicas.lag = value
 
     def insert(
         self,
@@ -155,12 +163,12 @@ class Store:
         return iter(list(self._deleted[kind].values()))
 
     def seen(self, entity: Entity) -> Version | None:
-        """What the replica shows of the object; None if it has not arrived there."""
-        return entity.at(self._clock.now() - self.lag)
+        """What the serving replica shows of the object; None if it has not arrived there."""
+        return entity.at(self._clock.now() - self.replicas.behind)
 
     def is_young(self, entity: Entity) -> bool:
-        """Whether the object was made less than the lag ago."""
-        return entity.at(self._clock.now() - self.lag) is None
+        """Whether the serving replica does not have the object yet."""
+        return self.seen(entity) is None
 
     def _reindex(self, entity: Entity, before: Document | None, after: Document | None) -> None:
         for prop in INDEXED.get(entity.kind, ()):

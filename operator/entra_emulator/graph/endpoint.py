@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from entra_emulator.clock import timestamp
+from entra_emulator.constants import GRAPH_APP_ID
 from entra_emulator.directory import deleted_items
 from entra_emulator.directory.errors import GraphError, bad_request, denied
 from entra_emulator.graph import access, options, paths
@@ -72,6 +73,7 @@ async def _answer(world: World, request: Request) -> Answer:
         path=request.scope["path"],
     )
     deleted_items.purge_expired(world.directory)
+    world.directory.store.replicas.turn()
     return route.handler(call)
 
 
@@ -154,7 +156,7 @@ def refusal(
     if error.status == 401:  # noqa: PLR2004 - the HTTP status
         headers["WWW-Authenticate"] = (
             f'Bearer realm="", authorization_uri="{world.origin}/common/oauth2/authorize", '
-            'client_id="00000003-0000-0000-c000-000000000000"'
+            f'client_id="{GRAPH_APP_ID}"{access.challenge(world, error)}'
         )
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)

@@ -16,14 +16,17 @@ def routes(collection: str, find: Find, title: str) -> tuple[Route, ...]:
 
     def add(call: Call) -> Answer:
         entity = find(call, call.keys[0], to_write=True)
-        directory = call.directory
-        credential = directory.passwords.issue(_given(call), now=directory.clock.now(), title=title)
+        directory, now = call.directory, call.directory.clock.now()
+        directory.contention.write(entity.id, now)
+        limits = directory.policies.limits(entity.document.get("createdDateTime"))
+        credential = directory.passwords.issue(_given(call), now=now, title=title, limits=limits)
         directory.store.replace(entity, credentials.add(entity.document, credential))
         context = call.context("microsoft.graph.passwordCredential")
         return Answer(200, {"@odata.context": context, **credential}, "https://graph.microsoft.com")
 
     def remove(call: Call) -> Answer:
         entity = find(call, call.keys[0], to_write=True)
+        call.directory.contention.write(entity.id, call.directory.clock.now())
         document = credentials.remove(entity.document, _key_id(call))
         call.directory.store.replace(entity, document)
         return Answer()

@@ -76,6 +76,7 @@ class _Endpoints:
                 return self._refusal(request, error)
             form = _with_basic(request, form)
             request.state.caller = form.get("client_id")
+            self._world.directory.store.replicas.turn_to_sign_in()
             wanted = TokenRequest(form, request.headers.get("origin"), version)
             answer = self._guarded(
                 request,
@@ -92,6 +93,7 @@ class _Endpoints:
                 self._check_tenant(request, _ALIASES)
                 query = await (_form(request) if request.method == "POST" else _query(request))
                 request.state.caller = query.get("client_id")
+                self._world.directory.store.replicas.turn_to_sign_in()
                 outcome = authorize(self._at(request), query, version)
             except SignInError as error:
                 text = error.body(self._world.clock.now())["error_description"]

@@ -109,8 +109,8 @@ def _client_credentials(world: World, request: TokenRequest) -> Answer:
     token = tokens.for_application(world, client, wanted)
     answer = {
         "token_type": "Bearer",
-        "expires_in": tokens.LIFETIME,
-        "ext_expires_in": tokens.LIFETIME,
+        "expires_in": world.tokens.lifetime,
+        "ext_expires_in": world.tokens.lifetime,
         "access_token": token,
     }
     return answer if request.version != 1 else _as_version_1(answer, world, wanted)
@@ -151,8 +151,8 @@ def _user_answer(
     answer: dict[str, Any] = {
         "token_type": "Bearer",
         "scope": " ".join(_qualified(world, wanted, scopes)),
-        "expires_in": tokens.LIFETIME,
-        "ext_expires_in": tokens.LIFETIME,
+        "expires_in": world.tokens.lifetime,
+        "ext_expires_in": world.tokens.lifetime,
         "access_token": tokens.for_user(world, client, wanted, user, scopes),
     }
     if "offline_access" in oidc:
@@ -227,9 +227,9 @@ def _as_version_1(answer: Answer, world: World, wanted: Wanted) -> Answer:
     """The version 1 endpoint writes numbers as text and names the resource."""
     now = int(world.clock.now().timestamp())
     return dict(answer) | {
-        "expires_in": str(tokens.LIFETIME),
-        "ext_expires_in": str(tokens.LIFETIME),
-        "expires_on": str(now + tokens.LIFETIME),
+        "expires_in": str(world.tokens.lifetime),
+        "ext_expires_in": str(world.tokens.lifetime),
+        "expires_on": str(now + world.tokens.lifetime),
         "not_before": str(now),
         "resource": wanted.audience,
     }

@@ -12,16 +12,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from entra_emulator.directory import permissions
 from entra_emulator.directory.store import Document
 from entra_emulator.signin import resources
 from entra_emulator.signin.resources import Wanted
 from entra_emulator.world import World
-
-LIFETIME: Final = 3599
-"""Seconds that a token is good for."""
 
 Authentication = Literal["0", "1", "2"]
 """How the client proved itself: not at all (public), by secret, by assertion."""
@@ -89,7 +86,7 @@ def id_token(
         "iss": issuer(world, version),
         "iat": now,
         "nbf": now,
-        "exp": now + LIFETIME,
+        "exp": now + world.tokens.lifetime,
         "name": user["displayName"],
         "oid": user["id"],
         "rh": _opaque(),
@@ -131,14 +128,14 @@ def _access_claims(world: World, client: Client, wanted: Wanted, subject: str) -
         "iss": issuer(world, version),
         "iat": now,
         "nbf": now,
-        "exp": now + LIFETIME,
+        "exp": now + world.tokens.lifetime,
         "aio": _opaque(),
         party: client.app_id,
         proof: client.authentication,
         "rh": _opaque(),
         "sub": subject,
         "tid": world.directory.tenant_id,
-        "uti": _opaque(),
+        "uti": world.tokens.identifier(),
         "ver": f"{version}.0",
     }
 

@@ -1,15 +1,10 @@
-"""The emulator's own API under `/_emulator`: faults, quotas, clock, lag, issuers, log, objects.
-
-For tests and demonstrations; it has no counterpart in the cloud and is off unless asked for.
-"""
+"""The endpoints of the admin API, by what they set or show."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -17,28 +12,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from entra_emulator.admin.faults import MAX_TIMES, fault
+from entra_emulator.admin.fields import Body, Refused, flag, number, only, optional, whole, words
 from entra_emulator.clock import timestamp
+from entra_emulator.directory.contention import Contention
 from entra_emulator.directory.directory import Directory
 from entra_emulator.directory.federated_credentials import FEDERATED
-from entra_emulator.directory.store import MAX_LAG, Entity, Kind
+from entra_emulator.directory.policies import BadPolicy
+from entra_emulator.directory.replicas import MAX_LAG, Replica
+from entra_emulator.directory.store import Entity, Kind
 from entra_emulator.reading import BadJson, BodyTooLarge, read_body, read_object
 from entra_emulator.throttling import UNITS, Size
-from entra_emulator.weather import Fault
 from entra_emulator.world import World
 
 MAX_BODY: Final = 64 * 1024
 MAX_ADVANCE: Final = 50 * 366 * 86_400
 MAX_LATENCY: Final = 600
-_METHODS: Final = frozenset({"*", "GET", "POST", "PUT", "PATCH", "DELETE"})
-_FAULT_MEMBERS: Final = frozenset(
-    {"method", "path", "times", "when", "status", "code", "retryAfter", "drop"}
-)
-
-Body = Mapping[str, Any]
-
-
-class _Refused(Exception):
-    """The request is wrong; the text names the field."""
+MAX_SKEW: Final = 366 * 86_400
+MAX_TOKEN: Final = 28 * 3600
+MAX_CREDENTIAL: Final = 100 * 366 * 86_400
+MAX_ORDER: Final = 1000
 
 
 def routes(world: World) -> list[Route]:
@@ -51,6 +44,12 @@ def routes(world: World) -> list[Route]:
         Route("/faults", _with_body(api.add_fault), methods=["POST"]),
         Route("/faults", api.clear_faults, methods=["DELETE"]),
         Route("/lag", _with_body(api.set_lag), methods=["PUT"]),
+        Route("/skew", _with_body(api.set_skew), methods=["PUT"]),
+        Route("/tokens", _with_body(api.set_tokens), methods=["PUT"]),
+        Route("/tokens/revoke", api.revoke_tokens, methods=["POST"]),
+        Route("/policies", api.show_policies, methods=["GET"]),
+        Route("/policies", _with_body(api.set_policies), methods=["PUT"]),
+        Route("/credentials", _with_body(api.set_credentials), methods=["PUT"]),
         Route("/latency", _with_body(api.set_latency), methods=["PUT"]),
         Route("/throttling", api.show_throttling, methods=["GET"]),
         Route("/throttling", _with_body(api.set_throttling), methods=["PUT"]),
@@ -73,58 +72,109 @@ class _Api:
         return Response(status_code=204)
 
     async def list_faults(self, _request: Request) -> Response:
-        return JSONResponse([fault.as_json() for fault in self._world.weather.faults])
+        return JSONResponse([each.as_json() for each in self._world.weather.faults])
 
     def add_fault(self, body: Body) -> Response:
-        fault = _fault(body)
-        self._world.weather.add(fault)
-        return JSONResponse(fault.as_json(), 201)
+        added = fault(body)
+        self._world.weather.add(added)
+        return JSONResponse(added.as_json(), 201)
 
     async def clear_faults(self, _request: Request) -> Response:
         self._world.weather.faults.clear()
         return Response(status_code=204)
 
     def set_lag(self, body: Body) -> Response:
-        _only(body, {"seconds"})
-        seconds = _number(body, "seconds", MAX_LAG.total_seconds())
-        self._world.directory.store.lag = timedelta(seconds=seconds)
+        """How far the lagging replica and the sign-in service are behind, and whose turn it is."""
+        only(body, {"seconds", "signInSeconds", "order", "seed"})
+        replicas, most = self._world.directory.store.replicas, MAX_LAG.total_seconds()
+        seconds, sign_in = number(body, "seconds", most), optional(body, "signInSeconds", most)
+        order, seed = _order(body), whole(body, "seed", 0, MAX_TIMES)
+        if order and seed is not None:
+            raise Refused("order or seed: give one of them")
+        replicas.lag = timedelta(seconds=seconds)
+        replicas.sign_in_lag = None if sign_in is None else timedelta(seconds=sign_in)
+        if seed is None:
+            replicas.serve_in_order(order)
+        else:
+            replicas.serve_at_random(seed)
+        return JSONResponse(body)
+
+    def set_skew(self, body: Body) -> Response:
+        """What the `Date` of answers is ahead of the emulator's time."""
+        only(body, {"seconds"})
+        seconds = number(body, "seconds", MAX_SKEW, least=-MAX_SKEW)
+        self._world.weather.skew = timedelta(seconds=seconds)
         return JSONResponse({"seconds": seconds})
 
+    def set_tokens(self, body: Body) -> Response:
+        only(body, {"lifetimeSeconds"})
+        lifetime = whole(body, "lifetimeSeconds", 1, MAX_TOKEN)
+        if lifetime is None:
+            raise Refused(f"lifetimeSeconds must be a whole number from 1 to {MAX_TOKEN}")
+        self._world.tokens.lifetime = lifetime
+        return JSONResponse({"lifetimeSeconds": lifetime})
+
+    async def revoke_tokens(self, _request: Request) -> Response:
+        self._world.tokens.revoke()
+        return Response(status_code=204)
+
+    async def show_policies(self, _request: Request) -> Response:
+        return JSONResponse(self._world.directory.policies.configuration)
+
+    def set_policies(self, body: Body) -> Response:
+        """The restrictions of the tenant's default policy: an `appManagementConfiguration`."""
+        policies = self._world.directory.policies
+        try:
+            policies.set(body)
+        except BadPolicy as error:
+            raise Refused(str(error)) from error
+        return JSONResponse(policies.configuration)
+
+    def set_credentials(self, body: Body) -> Response:
+        """What passwords get at most, and how far apart credential writes must be."""
+        only(body, {"maxSeconds", "spacingSeconds", "spacingStatus"})
+        granted = optional(body, "maxSeconds", MAX_CREDENTIAL)
+        spacing = optional(body, "spacingSeconds", MAX_LAG.total_seconds()) or 0
+        status = whole(body, "spacingStatus", 400, 599) or 409
+        directory = self._world.directory
+        directory.policies.granted_lifetime = timedelta(seconds=granted) if granted else None
+        directory.contention = Contention(timedelta(seconds=spacing), status)
+        return JSONResponse(body)
+
     def set_latency(self, body: Body) -> Response:
-        _only(body, {"seconds"})
-        self._world.weather.latency = _number(body, "seconds", MAX_LATENCY)
+        only(body, {"seconds"})
+        self._world.weather.latency = number(body, "seconds", MAX_LATENCY)
         return JSONResponse({"seconds": self._world.weather.latency})
 
     async def show_throttling(self, _request: Request) -> Response:
         return JSONResponse(self._world.quotas.as_json())
 
     def set_throttling(self, body: Body) -> Response:
-        _only(body, {"enabled", "size"})
-        enabled = body.get("enabled")
-        if not isinstance(enabled, bool):
-            raise _Refused("enabled must be true or false")
-        self._world.quotas.set(enabled=enabled, size=_size(body))
+        only(body, {"enabled", "size"})
+        if "enabled" not in body:
+            raise Refused("enabled must be true or false")
+        self._world.quotas.set(enabled=flag(body, "enabled"), size=_size(body))
         return JSONResponse(self._world.quotas.as_json())
 
     def advance(self, body: Body) -> Response:
-        _only(body, {"advanceSeconds"})
-        seconds = _number(body, "advanceSeconds", MAX_ADVANCE)
+        only(body, {"advanceSeconds"})
+        seconds = number(body, "advanceSeconds", MAX_ADVANCE)
         try:
             self._world.clock.advance(timedelta(seconds=seconds))
         except OverflowError as error:
-            raise _Refused("advanceSeconds leads beyond the calendar") from error
+            raise Refused("advanceSeconds leads beyond the calendar") from error
         return JSONResponse({"now": timestamp(self._world.clock.now())})
 
     def set_issuer(self, body: Body) -> Response:
         """Give the key of an issuer of tokens, which Entra would fetch from the issuer."""
-        _only(body, {"issuer", "publicKey"})
+        only(body, {"issuer", "publicKey"})
         issuer, pem = body.get("issuer"), body.get("publicKey")
         if not isinstance(issuer, str) or not issuer:
-            raise _Refused("issuer must be a text")
+            raise Refused("issuer must be a text")
         try:
             load_pem_public_key(str(pem).encode())
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise _Refused("publicKey must be a public key in PEM") from error
+            raise Refused("publicKey must be a public key in PEM") from error
         self._world.directory.issuer_keys[issuer] = str(pem)
         return JSONResponse({"issuer": issuer})
 
@@ -142,7 +192,7 @@ def _with_body(handler: Callable[[Body], Response]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
             return handler(read_object(await read_body(request, MAX_BODY)))
-        except _Refused as error:
+        except Refused as error:
             return JSONResponse({"error": str(error)}, 400)
         except BadJson:
             return JSONResponse({"error": "the body must be a JSON object"}, 400)
@@ -157,83 +207,14 @@ def _size(body: Body) -> Size:
     for known in UNITS:
         if size == known:
             return known
-    raise _Refused(f"size must be one of {', '.join(UNITS)}")
+    raise Refused(f"size must be one of {', '.join(UNITS)}")
 
 
-def _fault(body: Body) -> Fault:
-    _only(body, _FAULT_MEMBERS)
-    drop = body.get("drop", False)
-    if not isinstance(drop, bool):
-        raise _Refused("drop must be true or false")
-    status = _whole(body, "status", 400, 599)
-    if drop == (status is not None):
-        raise _Refused("status or drop: give exactly one of them")
-    code = body.get("code")
-    if code is not None and (not isinstance(code, str) or not code):
-        raise _Refused("code must be a text")
-    return Fault(
-        path=_pattern(body),
-        method=_method(body),
-        times=_whole(body, "times", 1, 1_000_000) or 1,
-        when=_when(body),
-        status=status,
-        code=code,
-        retry_after=_whole(body, "retryAfter", 0, 86_400),
-        drop=drop,
-    )
-
-
-def _pattern(body: Body) -> re.Pattern[str]:
-    path = body.get("path")
-    if not isinstance(path, str):
-        raise _Refused("path must be a regular expression")
-    try:
-        return re.compile(path)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise _Refused(f"path is no regular expression: {error}") from error
-
-
-def _method(body: Body) -> str:
-    method = body.get("method", "*")
-    if not isinstance(method, str) or method.upper() not in _METHODS:
-        raise _Refused(f"method must be one of {', '.join(sorted(_METHODS))}")
-    return method.upper()
-
-
-def _when(body: Body) -> Literal["before", "after"]:
-    when = body.get("when", "before")
-    if when == "before":
-        return "before"
-    if when == "after":
-        return "after"
-    raise _Refused("when must be before or after")
-
-
-def _whole(body: Body, name: str, least: int, most: int) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise _Refused(f"{name} must be a whole number from {least} to {most}")
-    return value
-
-
-def _number(body: Body, name: str, most: float) -> float:
-    value = body.get(name)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or not 0 <= value <= most
-    ):
-        raise _Refused(f"{name} must be a number from 0 to {most:g}")
-    return value
-
-
-def _only(body: Body, members: frozenset[str] | set[str]) -> None:
-    for name in body:
-        if name not in members:
-            raise _Refused(f"{name} is not known; known are {', '.join(sorted(members))}")
+def _order(body: Body) -> list[Replica]:
+    order = words(body, "order", MAX_ORDER)
+    if any(word not in set(Replica) for word in order):
+        raise Refused(f"order must name the replicas {', '.join(Replica)}")
+    return [Replica(word) for word in order]
 
 
 def _objects(directory: Directory) -> dict[str, Any]:
