@@ -100,12 +100,13 @@ class ControlPlane:
         )
         return done.stdout.strip()
 
-    def kubeconfig_for_token(self, token_file: Path, path: Path) -> Path:
+    def kubeconfig_for_token(self, token_file: Path, path: Path, url: str | None = None) -> Path:
         """Write a kubeconfig to `path` whose user presents the token in `token_file`.
 
-        It names the file, so a token renewed in place is picked up. Gives `path`.
+        It names the file, so a token renewed in place is picked up. `url` is where the API server
+        is reached, None for directly. Gives `path`.
         """
-        return write_token_kubeconfig(path, self.url, self.ca_pem, token_file)
+        return write_token_kubeconfig(path, url or self.url, self.ca_pem, token_file)
 
     def restart_api_server(self) -> None:
         """Kill the API server with SIGKILL and start it again on the same port; wait till ready.

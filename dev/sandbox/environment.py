@@ -7,13 +7,15 @@ sandbox shows to its user (`publication.py`).
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dev.cluster.control_plane import ControlPlane, running_control_plane
 from dev.cluster.processes import pause
+from dev.fault_proxy import FaultProxy, running_fault_proxy
 from dev.sandbox.entra import Entra, listening, start_emulator
 from dev.sandbox.errors import SandboxError
 from dev.sandbox.operator_process import OPERATOR_COMMAND, OperatorProcess, operator_process
@@ -34,7 +36,8 @@ class Options:
 
     `watch_secrets` also picks the RBAC; `settings` are further `FHIR_APP_OPERATOR_*` variables
     without the prefix; `operator_log` and `operator_pid` are where those files go instead of the
-    environment's own folder; `operator_command` is a program of this virtual environment and its
+    environment's own folder; `faulty_api_server` puts a fault proxy between the operator and the
+    API server; `operator_command` is a program of this virtual environment and its
     arguments, for those who run the operator under a profiler.
     """
 
@@ -43,17 +46,23 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     operator_log: Path | None = None
     operator_pid: Path | None = None
+    faulty_api_server: bool = False
     operator_command: tuple[str, ...] = OPERATOR_COMMAND
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A running environment; `cluster.kubeconfig` and `cluster.kubectl` are the administrator's."""
+    """A running environment.
+
+    `cluster.kubeconfig` and `cluster.kubectl` are the administrator's, and direct; `proxy` is in
+    the operator's way to the API server, if one was asked for.
+    """
 
     cluster: ControlPlane
     entra: Entra
     operator: OperatorProcess
     _programs: Programs = field(repr=False)
+    proxy: FaultProxy | None = None
 
     def ended_programs(self) -> dict[str, int]:
         """The exit codes, by name, of what ended by itself, but for the operator's."""
@@ -98,9 +107,10 @@ def running_environment(
         entra = listening(programs, emulator)
         cluster.kubectl("apply", "--filename=-", stdin=json.dumps(tenant_manifest(entra)))
         tell("starting the operator under its ServiceAccount")
-        operator = stack.enter_context(_operator(programs, cluster, options))
+        proxy = stack.enter_context(_proxy(cluster)) if options.faulty_api_server else None
+        operator = stack.enter_context(_operator(programs, cluster, options, proxy))
         _wait_for_tenant(cluster, operator, stop)
-        yield Environment(cluster, entra, operator, programs)
+        yield Environment(cluster, entra, operator, programs, proxy)
 
 
 def install(cluster: ControlPlane, *, watch_secrets: bool) -> None:
@@ -129,9 +139,14 @@ def tenant_manifest(entra: Entra) -> dict[str, Any]:
     }
 
 
+def _proxy(cluster: ControlPlane) -> AbstractContextManager[FaultProxy]:
+    where = urlsplit(cluster.url)
+    return running_fault_proxy(where.hostname or "", where.port or 0)
+
+
 @contextmanager
 def _operator(
-    programs: Programs, cluster: ControlPlane, options: Options
+    programs: Programs, cluster: ControlPlane, options: Options, proxy: FaultProxy | None
 ) -> Iterator[OperatorProcess]:
     settings = {
         "WATCH_SECRETS": "true" if options.watch_secrets else "false",
@@ -147,6 +162,7 @@ def _operator(
             log=options.operator_log,
             pid_file=options.operator_pid,
             command=options.operator_command,
+            api_server=f"https://{proxy.address}" if proxy else None,
         )
         operator.start()
         yield operator

@@ -122,15 +122,17 @@ def operator_process(
     log: Path | None,
     pid_file: Path | None,
     command: tuple[str, ...] = OPERATOR_COMMAND,
+    api_server: str | None = None,
 ) -> OperatorProcess:
     """The operator, not started yet.
 
     `settings` are `FHIR_APP_OPERATOR_*` variables without the prefix; `log` and `pid_file` are in
-    the environment's own folder unless given; `command` is what runs it.
+    the environment's own folder unless given; `command` is what runs it; `api_server` is where it
+    finds the API server, None for directly.
     """
     address = f"{LOOPBACK}:{_free_port()}"
     kubeconfig = programs.folder / "operator.kubeconfig"
-    cluster.kubeconfig_for_token(tokens.api_server, kubeconfig)
+    cluster.kubeconfig_for_token(tokens.api_server, kubeconfig, api_server)
     named = {"NAMESPACE": NAMESPACE, "LISTEN_ADDRESS": address, **settings}
     program = Program(
         name="fhir-app-operator",
