@@ -21,8 +21,10 @@ from urllib.parse import urlsplit
 import httpx
 from typing_extensions import override
 
+from fhir_app_operator.graph.pool import Pool
+
 TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
-_LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32)
+_CONNECTIONS: Final = 64
 _CERTIFICATE: Final = re.compile(
     r"-----BEGIN CERTIFICATE-----.*?(?:-----END CERTIFICATE-----|\Z)", re.DOTALL
 )
@@ -80,9 +82,16 @@ class Outbound:
 
     def async_client(self, origin: str) -> httpx.AsyncClient:
         """Return a client for Graph at `origin`: HTTP/1.1, no redirects, no environment."""
+        context, proxy = self.tls(), self.proxy_for(origin)
+
+        def connect(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+            return httpx.AsyncHTTPTransport(
+                verify=context, proxy=proxy, trust_env=False, limits=limits
+            )
+
         return httpx.AsyncClient(
-            verify=self.tls(), proxy=self.proxy_for(origin), trust_env=False,
-            timeout=TIMEOUT, limits=_LIMITS, follow_redirects=False,
+            transport=Pool(connect, _CONNECTIONS), trust_env=False, timeout=TIMEOUT,
+            follow_redirects=False,
         )  # fmt: skip
 
     def client(self, origin: str) -> httpx.Client:
