@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fhir_app_operator.controller.queue import MAX_DELAY, Next, WorkQueue, backoff
+from fhir_app_operator.controller.queue import MAX_COURTESY, MAX_DELAY, Next, WorkQueue, backoff
 
 pytestmark = pytest.mark.looptime
 
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.looptime
 class Worker:
     """Records when each key was processed; answers as told."""
 
-    def __init__(self, workers=2, bound=300.0):
+    def __init__(self, workers=2, bound=300.0, needs=lambda _key: None):
         self.runs = []
         self.answers = {}
         self.gate = None
         self.active = set()
-        self.queue = WorkQueue(self.process, workers=workers, bound=bound)
+        self.queue = WorkQueue(self.process, workers=workers, bound=bound, needs=needs)
         self.queue.start()
 
     async def process(self, key):
@@ -213,3 +213,79 @@ def test_the_back_off_doubles_up_to_ten_minutes():
     ceilings = [backoff(n, uniform=lambda _low, high: high) for n in (1, 2, 3, 9, 10, 500)]
     assert ceilings == [2.0, 4.0, 8.0, 512.0, MAX_DELAY, MAX_DELAY]
     assert backoff(3, uniform=lambda low, _high: low) == 0.0
+
+
+def needy(**needs):
+    """A worker whose keys need others."""
+    return Worker(workers=3, needs=needs.get)
+
+
+async def test_a_key_lets_the_one_it_needs_go_first():
+    worker = needy(client="server")
+    worker.gate = asyncio.Event()
+    worker.queue.add("client")
+    worker.queue.add("server")
+    await settle()
+    assert worker.order == ["server"]
+    worker.gate.set()
+    await settle()
+    assert worker.order == ["server", "client"]
+    await worker.queue.drain(1.0)
+
+
+async def test_a_key_waits_for_nobody_who_is_not_about_to_run():
+    worker = needy(client="server")
+    worker.queue.add("client")
+    await settle()
+    worker.answers["server"] = Next(after=100.0, failed=True)
+    worker.queue.add("server")
+    await asyncio.sleep(1.0)
+    worker.queue.add("client")
+    await settle()
+    assert worker.order == ["client", "server", "client"]
+    await worker.queue.drain(1.0)
+
+
+async def test_a_resync_of_what_a_key_needs_holds_nobody_up():
+    worker = needy(client="server")
+    worker.gate = asyncio.Event()
+    worker.queue.add("server", urgent=False)
+    await settle()
+    worker.queue.add("client")
+    await settle()
+    assert worker.order == ["server", "client"]
+    worker.gate.set()
+    await worker.queue.drain(1.0)
+
+
+async def test_a_pass_that_takes_long_holds_those_that_need_it_up_for_a_while_only():
+    worker = needy(client="server")
+    worker.gate = asyncio.Event()
+    worker.queue.add("server")
+    worker.queue.add("client")
+    await asyncio.sleep(MAX_COURTESY + 1.0)
+    assert worker.runs == [("server", 0.0), ("client", MAX_COURTESY)]
+    worker.gate.set()
+    await worker.queue.drain(1.0)
+
+
+async def test_keys_that_need_each_other_all_run():
+    worker = needy(a="b", b="c", c="a", selfish="selfish")
+    for key in ("a", "b", "c", "selfish"):
+        worker.queue.add(key)
+    await settle()
+    assert sorted(worker.order) == ["a", "b", "c", "selfish"]
+    await worker.queue.drain(1.0)
+
+
+async def test_one_that_is_changed_again_and_again_does_not_starve_those_that_need_it():
+    worker = needy(client="server")
+    worker.gate = asyncio.Event()
+    worker.queue.add("server")
+    worker.queue.add("client")
+    await settle()
+    worker.queue.add("server")
+    worker.gate.set()
+    await settle()
+    assert worker.order == ["server", "server", "client"]
+    await worker.queue.drain(1.0)

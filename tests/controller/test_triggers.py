@@ -34,13 +34,21 @@ def registration(name, kind="MODIFIED", generation=1, server=None, **meta):
         {"fhirServerRef": {"name": server}} if server else {}
     )
     metadata = {"namespace": "clinic", "name": name, "uid": f"uid-{name}", "generation": generation}
-    return {"type": kind, "object": {"metadata": metadata | meta, "spec": spec}}
+    status = {"observedGeneration": 1}
+    return {"type": kind, "object": {"metadata": metadata | meta, "spec": spec, "status": status}}
 
 
 def test_first_sight_is_calm_and_a_change_is_urgent(triggers, added):
     triggers.registration(registration("portal", kind=None))
     triggers.registration(registration("portal", generation=2))
     assert added == [("clinic/portal", False), ("clinic/portal", True)]
+
+
+def test_after_a_restart_what_somebody_waits_for_goes_first(triggers, added):
+    triggers.registration(registration("old", kind=None))
+    triggers.registration(registration("new", kind=None, generation=2))
+    triggers.registration(registration("going", kind=None, deletionTimestamp="now"))
+    assert added == [("clinic/old", False), ("clinic/new", True), ("clinic/going", True)]
 
 
 def test_our_own_status_write_wakes_nobody(triggers, added):

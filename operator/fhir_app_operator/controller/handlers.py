@@ -69,8 +69,9 @@ class _News(Enum):
 class Triggers:
     """Decides which watch events are worth a pass; our own status writes are not.
 
-    What a listing shows anew is calm work and wakes nobody else. What it shows changed is as good
-    as an event: after a lost watch (410 Gone) nothing else tells.
+    What a listing shows anew wakes nobody else, and is calm work if its status says that its spec
+    was dealt with: after a restart a new registration must not wait for thousands of old ones.
+    What it shows changed is as good as an event: after a lost watch (410 Gone) nothing else tells.
     """
 
     def __init__(self, index: Index, add: Add) -> None:
@@ -91,7 +92,7 @@ class Triggers:
             self._index.update(key, dict(body))
         news = self._news(event, "registration", _intent(meta))
         if news is not _News.NOTHING:
-            self._add(key, urgent=news is _News.CHANGE)
+            self._add(key, urgent=news is _News.CHANGE or _is_waited_for(body))
         if news is _News.CHANGE:
             for client in self._index.clients_of(key):
                 self._add(client, urgent=True)
@@ -141,6 +142,13 @@ class Triggers:
         if known == facts:
             return _News.NOTHING
         return _News.FIRST_SIGHT if known is None and event["type"] is None else _News.CHANGE
+
+
+def _is_waited_for(body: Any) -> bool:
+    """Whether somebody waits for a pass over a registration: its spec or deletion is news."""
+    observed = (body.get("status") or {}).get("observedGeneration")
+    meta = body["metadata"]
+    return bool(observed != meta.get("generation") or meta.get("deletionTimestamp"))
 
 
 def _intent(meta: Any) -> tuple[Any, ...]:

@@ -131,6 +131,11 @@ class Index:
         known = self._references.get(key)
         return known.tenant if known else None
 
+    def server_of(self, key: RegistrationKey) -> RegistrationKey | None:
+        """Return the FHIR server that `key` refers to, if it is known."""
+        known = self._references.get(key)
+        return known.server if known else None
+
     def clients_of(self, server: RegistrationKey) -> list[RegistrationKey]:
         """Return the registrations that refer to `server`."""
         return self._by_server.of(server)

@@ -170,6 +170,7 @@ def _loop(
     queue: WorkQueue[Key] = WorkQueue(
         dispatcher.process, workers=settings.workers,
         bound=_pass_bound(settings).total_seconds(), metrics=metrics.queue,
+        needs=lambda key: index.server_of(key) if isinstance(key, RegistrationKey) else None,
     )  # fmt: skip
     for controller in (RegistrationKey.controller, TenantKey.controller):
         metrics.passes.serve(controller, settings.workers)

@@ -2,7 +2,7 @@
 
 A key is never in two workers; an event for a busy key runs it again afterwards; a new event drops
 the back-off of a failed key, but never a server's `Retry-After`; what users changed goes before
-resyncs.
+resyncs. Beyond client-go: a key may let another one go first, whose result it needs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -25,6 +25,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 BASE_DELAY: Final = 1.0
 MAX_DELAY: Final = 600.0
+MAX_COURTESY: Final = 30.0
+"""Seconds that a key lets another one go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class WorkQueue(Generic[Key]):
         workers: how many keys are processed at once.
         bound: seconds after which a pass is cancelled; must exceed its longest legal step.
         metrics: told what waits and what is being worked on.
+        needs: the key whose result a key needs, if any. While that one is urgent, and waits for
+            a worker or has one, the key lets it go first: once, and not for ever.
     """
 
     def __init__(
@@ -68,15 +72,19 @@ class WorkQueue(Generic[Key]):
         workers: int,
         bound: float = 300.0,
         metrics: QueueMetrics | None = None,
+        needs: Callable[[Key], Key | None] = lambda _key: None,
     ) -> None:
         self._process = process
         self._workers = workers
         self._bound = bound
         self._metrics = metrics or QueueMetrics(CollectorRegistry())
-        self._urgent: deque[Key] = deque()
-        self._calm: deque[Key] = deque()
-        self._queued: set[Key] = set()
-        self._busy: set[Key] = set()
+        self._needs = needs
+        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._calm: OrderedDict[Key, None] = OrderedDict()
+        self._busy: dict[Key, bool] = {}
+        """Whether each key that has a worker was urgent."""
+        self._behind: dict[Key, list[Key]] = {}
+        self._courteous: set[Key] = set()
         self._again: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._not_before: dict[Key, float] = {}
@@ -88,7 +96,7 @@ class WorkQueue(Generic[Key]):
         self._log = structlog.get_logger("queue")
 
     def __len__(self) -> int:
-        return len(self._queued)
+        return len(self._urgent) + len(self._calm)
 
     @property
     def busy(self) -> frozenset[Key]:
@@ -120,7 +128,7 @@ class WorkQueue(Generic[Key]):
 
     def add_later(self, key: Key, delay: float) -> None:
         """Process `key` within `delay` seconds; further calls until then change nothing."""
-        if self._stopping or key in self._queued or key in self._again:
+        if self._stopping or self._is_queued(key) or key in self._again:
             return
         timer = self._timers.get(key)
         if timer is None or timer.when() > self._now() + delay:
@@ -152,16 +160,29 @@ class WorkQueue(Generic[Key]):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
+    def _is_queued(self, key: Key) -> bool:
+        return key in self._urgent or key in self._calm
+
     def _enqueue(self, key: Key, *, urgent: bool) -> None:
-        if key in self._queued:
+        if self._is_queued(key):
             if urgent and key in self._calm:
-                self._calm.remove(key)
-                self._urgent.append(key)
+                del self._calm[key]
+                self._urgent[key] = None
             return
-        self._queued.add(key)
-        (self._urgent if urgent else self._calm).append(key)
+        (self._urgent if urgent else self._calm)[key] = None
         self._available.release()
         self._metrics.queued(key)
+
+    def _lets_another_go_first(self, key: Key, *, urgent: bool) -> bool:
+        """Put `key` aside if what it needs comes soon: `_settle` of that one adds it again."""
+        first = self._needs(key)
+        comes_soon = first is not None and (first in self._urgent or self._busy.get(first, False))
+        if first is None or not comes_soon or key in self._courteous:
+            return False
+        self._courteous.add(key)
+        self._behind.setdefault(first, []).append(key)
+        self._schedule(key, MAX_COURTESY, urgent=urgent)
+        return True
 
     def _schedule(self, key: Key, delay: float, *, urgent: bool) -> None:
         self._cancel_timer(key)
@@ -180,17 +201,24 @@ class WorkQueue(Generic[Key]):
     async def _work(self) -> None:
         while not self._stopping:
             await self._available.acquire()
-            key = (self._urgent or self._calm).popleft()
-            self._queued.discard(key)
-            self._busy.add(key)
+            urgent = bool(self._urgent)
+            key, _ = (self._urgent or self._calm).popitem(last=False)
+            if self._lets_another_go_first(key, urgent=urgent):
+                self._metrics.put_aside(key)
+                continue
+            self._courteous.discard(key)
+            self._busy[key] = urgent
             self._metrics.started(key)
             try:
                 outcome = await self._run(key)
             finally:
-                self._busy.discard(key)
+                del self._busy[key]
                 self._metrics.ended(key)
                 self._note_idle()
             self._settle(key, outcome)
+            for waiting in self._behind.pop(key, ()):
+                if waiting in self._courteous:
+                    self.add(waiting)
 
     async def _run(self, key: Key) -> Next:
         try:

@@ -158,6 +158,11 @@ class QueueMetrics:
         self._depth.labels(name).dec()
         self._started_at[name][key] = now
 
+    def put_aside(self, key: Hashable) -> None:
+        """`key` left the queue without a worker: it comes again when what it needs is done."""
+        self._queued_at.pop(key, None)
+        self._depth.labels(self._name(key)).dec()
+
     def ended(self, key: Hashable) -> None:
         """The worker is done with `key`."""
         name, now = self._name(key), self._now()
