@@ -1,5 +1,6 @@
 """The fleet's state by lists: a settled registration costs no call of its own."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -67,3 +68,58 @@ async def test_a_request_by_annotation_is_answered_by_a_live_read(lab, fleet):
     lab.forget_calls()
     await lab.settle("service")
     assert [c for c in lab.calls("GET") if "uniqueName" in c.path]
+
+
+def look_ups(lab):
+    return [call for call in lab.calls("GET") if "applications(uniqueName" in call.path]
+
+
+@pytest.fixture
+async def new(lab, fleet):
+    """A new process, to which no daily live read is due."""
+    new = lab.restarted()
+    connection = await new.connection()
+    for name in fleet:
+        uid = (await lab.read("fhirapp", name))["metadata"]["uid"]
+        connection.verified[uid] = lab.world.clock()
+    lab.forget_calls()
+    yield new
+    await new.world.connections.close()
+
+
+async def test_after_a_restart_settled_clients_need_no_look_up_of_their_server(lab, fleet, new):
+    for name in fleet:
+        assert (await new.reconcile(name)).result == "success"
+    assert look_ups(lab) == []
+
+
+async def test_clients_that_come_all_at_once_share_the_look_up_of_their_server(lab, new):
+    clients = ("confidential", "public", "service")
+    for name in clients:
+        await lab.patch("fhirapp", name, {"spec": {"displayName": "New"}})
+    lab.forget_calls()
+    await asyncio.gather(*(new.reconcile(name) for name in clients))
+    server = (await lab.read("fhirapp", "fhir-server"))["metadata"]["uid"]
+    assert len([call for call in look_ups(lab) if server in call.path]) == 1
+
+
+async def test_a_list_does_not_vouch_for_a_server_whose_application_changed_hands(lab, new):
+    connection = await lab.connection()
+    object_id = (await lab.status("fhir-server"))["objectId"]
+    app = await connection.applications.by_object_id(object_id)
+    others = ApplicationChanges(tags=frozenset({"fhirapps.dev/owner:lab/somebody-else"}))
+    await connection.applications.update(app, others, young=False)
+    outcome = await new.reconcile("service")
+    assert (outcome.result, look_ups(lab) != []) == ("waiting", True)
+    assert "is not visible in Entra" in await lab.message("service", "Synced")
+
+
+async def test_nothing_is_remembered_of_a_registration_that_is_gone(lab, fleet):
+    connection = await lab.connection()
+    for name in ("service", "confidential", "public", "fhir-server"):
+        uid = (await lab.read("fhirapp", name))["metadata"]["uid"]
+        assert uid in connection.verified
+        await lab.delete("fhirapp", name)
+        await lab.settle(name)
+        assert uid not in connection.verified
+        assert connection.servers.get(uid) is None

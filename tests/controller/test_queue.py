@@ -200,15 +200,6 @@ async def test_later_said_during_a_pass_respects_a_retry_after(worker):
     assert worker.runs == [("a", 0.0), ("a", 30.0)]
 
 
-async def test_a_forgotten_key_does_not_come_back(worker):
-    worker.answers["a"] = Next(after=5.0)
-    worker.queue.add("a")
-    await settle()
-    worker.queue.forget("a")
-    await asyncio.sleep(10.0)
-    assert worker.order == ["a"]
-
-
 def test_the_back_off_doubles_up_to_ten_minutes():
     ceilings = [backoff(n, uniform=lambda _low, high: high) for n in (1, 2, 3, 9, 10, 500)]
     assert ceilings == [2.0, 4.0, 8.0, 512.0, MAX_DELAY, MAX_DELAY]

@@ -76,6 +76,15 @@ def test_deletion_and_re_creation_are_news(triggers, added):
     assert [key for key, _ in added if key == "clinic/portal"] == ["clinic/portal"] * 4
 
 
+def test_what_a_pass_found_gone_is_forgotten_without_an_event(triggers, added):
+    triggers.registration(registration("portal", kind=None))
+    triggers.tenant({"type": None, "object": {"metadata": {"name": "default", "uid": "t"}}})
+    triggers.forget(CLIENT)
+    triggers.forget(TenantKey("default"))
+    triggers.forget(SERVER)
+    assert triggers._seen == {}
+
+
 def test_a_changed_server_wakes_its_clients(triggers, added):
     triggers.registration(registration("portal", "ADDED", server="fhir-server"))
     added.clear()

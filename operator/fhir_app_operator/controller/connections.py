@@ -20,11 +20,13 @@ from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import EntraTenant
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
+from fhir_app_operator.controller.servers import Servers
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import OperatorCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient, Observe
 from fhir_app_operator.graph.deleted_items import DeletedItems
+from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.service_principals import ServicePrincipals
@@ -32,15 +34,6 @@ from fhir_app_operator.graph.transport import DaemonThreads, Outbound, Unreadabl
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
-
-
-@dataclass(frozen=True, slots=True)
-class KnownServer:
-    """The application of a FHIR server, and the ids of what it exposes."""
-
-    app_id: str
-    permissions: PermissionIds
-
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
 """How long a replaced connection stays open for the passes that still use it."""
@@ -62,12 +55,11 @@ class Connection:
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
     openid: OpenIdConfigurations
-    servers: dict[str, KnownServer] = field(default_factory=dict)
-    """FHIR servers' applications by their registration's UID, as last seen to be theirs."""
-    graph_ids: PermissionIds | None = None
-    """Microsoft Graph's own permissions."""
+    servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
+    _graph_ids: PermissionIds | None = None
+    _graph_ids_flight: Flight[PermissionIds] = field(default_factory=Flight)
 
     async def graph_permissions(self) -> PermissionIds:
         """Return the ids of Microsoft Graph's delegated permissions, resolved by value.
@@ -75,17 +67,25 @@ class Connection:
         Raises:
             Waiting: the tenant does not show them.
         """
-        known = self.graph_ids
-        if known is None:
-            known = await self.service_principals.permission_ids(GRAPH_APP_ID)
-            if known is None or not set(OPENID_SCOPES) <= known.scopes.keys():
-                raise Waiting(
-                    "GraphUnavailable",
-                    "the tenant does not show Microsoft Graph's permissions "
-                    f"{' and '.join(OPENID_SCOPES)}",
-                )
-            self.graph_ids = known
-        return known
+        if self._graph_ids is None:
+            read = self._read_graph_permissions
+            self._graph_ids = await self._graph_ids_flight.join(None, read)
+        return self._graph_ids
+
+    async def _read_graph_permissions(self) -> PermissionIds:
+        found = await self.service_principals.permission_ids(GRAPH_APP_ID)
+        if found is None or not set(OPENID_SCOPES) <= found.scopes.keys():
+            raise Waiting(
+                "GraphUnavailable",
+                "the tenant does not show Microsoft Graph's permissions "
+                f"{' and '.join(OPENID_SCOPES)}",
+            )
+        return found
+
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered of a registration that is gone."""
+        self.verified.pop(uid, None)
+        self.servers.forget(uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +161,11 @@ class Connections:
             pools=pools,
         )  # fmt: skip
         return connection
+
+    def forget_registration(self, uid: str) -> None:
+        """Drop what any connection remembers of a registration that is gone."""
+        for known in self._open.values():
+            known.connection.forget(uid)
 
     def forget(self, name: str) -> None:
         """Retire the connection of the tenant called `name`, if there is one."""

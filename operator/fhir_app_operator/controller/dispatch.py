@@ -48,6 +48,8 @@ class Dispatcher:
         self._metrics = metrics
         self._resync = resync.total_seconds()
         self.queue: WorkQueue[Key] | None = None
+        self.on_gone: Callable[[Key], None] = lambda _key: None
+        """Told of what a pass found gone; a lost watch does not say."""
         self._log = structlog.get_logger("dispatch")
 
     async def process(self, key: Key) -> Next:
@@ -96,6 +98,7 @@ class Dispatcher:
                 queue.add_later(TenantKey(tenant), _TENANT_DELAY)
         if outcome.result == "gone" and outcome.registration is None:
             self._index.forget(key)
+            self.on_gone(key)
 
     def _show(self, key: RegistrationKey, outcome: Outcome) -> None:
         fleet = self._metrics.fleet

@@ -38,8 +38,7 @@ async def finalize(world: World, work: Pass) -> bool:
         except OperatorError as error:
             raise _with_way_out(work, error) from None
     await _drop_finalizer(world, work)
-    if work.connection is not None:
-        work.connection.verified.pop(work.identity.uid, None)
+    world.connections.forget_registration(work.identity.uid)
     return True
 
 

@@ -125,6 +125,13 @@ class Triggers:
         if key is not None:
             self._add(key, urgent=True)
 
+    def forget(self, key: Key) -> None:
+        """Drop what was seen of an object that is gone, should no event have told so."""
+        if isinstance(key, RegistrationKey):
+            self._seen.pop(("registration", key.namespace, key.name), None)
+        else:
+            self._seen.pop(("tenant", "", key.name), None)
+
     def _release_tenant(self, key: RegistrationKey) -> None:
         """Let the tenant look at once: it may be waiting for its last registration to go."""
         tenant = self._index.tenant_of(key)

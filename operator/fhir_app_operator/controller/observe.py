@@ -7,14 +7,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from fhir_app_operator.api.names import RECONCILE_REQUESTED_ANNOTATION
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration, RegistrationStatus
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.planning import conditions
 from fhir_app_operator.planning.model import Application, Intent, Policy
 
 _VERIFY_EVERY: Final = timedelta(days=1)
 _SETTLED_NEGATIVES: Final = timedelta(minutes=1)
 """How long an application that was there for long must stay unseen to count as gone."""
+
+
+def is_settled(registration: FhirAppRegistration) -> bool:
+    """Whether nobody waits for `registration`: Ready and in sync for its spec, nothing asked."""
+    found = [conditions.find(registration.status.conditions, kind) for kind in ("Ready", "Synced")]
+    requested = registration.metadata.annotations.get(RECONCILE_REQUESTED_ANNOTATION)
+    return requested == registration.status.last_handled_reconcile_at and all(
+        c is not None
+        and c.status == "True"
+        and c.observed_generation == registration.metadata.generation
+        for c in found
+    )
 
 
 async def read_secret(world: World, work: Pass) -> None:

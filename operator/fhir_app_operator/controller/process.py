@@ -175,8 +175,9 @@ def _loop(
     for controller in (RegistrationKey.controller, TenantKey.controller):
         metrics.passes.serve(controller, settings.workers)
         metrics.queue.serve(controller)
-    dispatcher.queue = queue
-    return queue, handlers.Triggers(index, queue.add)
+    triggers = handlers.Triggers(index, queue.add)
+    dispatcher.queue, dispatcher.on_gone = queue, triggers.forget
+    return queue, triggers
 
 
 def _pass_bound(settings: Settings) -> timedelta:

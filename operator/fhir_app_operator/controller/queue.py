@@ -134,12 +134,6 @@ class WorkQueue(Generic[Key]):
         if timer is None or timer.when() > self._now() + delay:
             self._schedule(key, delay, urgent=False)
 
-    def forget(self, key: Key) -> None:
-        """Drop what is remembered of a key that no longer exists."""
-        self._cancel_timer(key)
-        self._failures.pop(key, None)
-        self._not_before.pop(key, None)
-
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - it also cancels
         """Start nothing new, let running passes end within `timeout` seconds, then cancel them."""
         self._stopping = True

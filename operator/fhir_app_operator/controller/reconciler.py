@@ -16,7 +16,6 @@ import structlog
 from fhir_app_operator.api.names import (
     FINALIZER,
     IN_USE_FINALIZER,
-    RECONCILE_REQUESTED_ANNOTATION,
 )
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe, record, references
@@ -71,18 +70,6 @@ class Outcome:
     registration: FhirAppRegistration | None = None
 
 
-def is_settled(registration: FhirAppRegistration) -> bool:
-    """Whether nobody waits for `registration`: Ready and in sync for its spec, nothing asked."""
-    found = [conditions.find(registration.status.conditions, kind) for kind in ("Ready", "Synced")]
-    requested = registration.metadata.annotations.get(RECONCILE_REQUESTED_ANNOTATION)
-    return requested == registration.status.last_handled_reconcile_at and all(
-        c is not None
-        and c.status == "True"
-        and c.observed_generation == registration.metadata.generation
-        for c in found
-    )
-
-
 class Reconciler:
     """Keeps one registration's application and Secret in the declared state."""
 
@@ -108,7 +95,8 @@ class Reconciler:
             return await self._finalize(work)
         if registration.spec.suspend:
             return await self._record(work, record.suspended(self._world, work), "success")
-        BACKGROUND.set(is_settled(registration))
+        work.settled = observe.is_settled(registration)
+        BACKGROUND.set(work.settled)
         try:
             await self._converge(work)
         except Conflict as conflict:
@@ -151,8 +139,7 @@ class Reconciler:
 
     async def _is_still_right(self, work: Pass, connection: Connection, wanted: Desired) -> bool:
         """Whether the lists of what we own show that a settled registration needs nothing."""
-        settled = is_settled(work.registration)
-        if not settled or not await observe.is_as_listed(self._world, work, connection):
+        if not work.settled or not await observe.is_as_listed(self._world, work, connection):
             return False
         try:
             return not self._plan(work, wanted)
@@ -212,7 +199,7 @@ class Reconciler:
         """Keep a server's permission ids for its clients' passes."""
         application = work.observed.application
         if application and work.registration.spec.type is AppType.RESOURCE:
-            references.remember(connection, work.identity.uid, application)
+            connection.servers.remember(work.identity.uid, application)
 
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired

@@ -5,9 +5,12 @@ Reads only. Entra objects of the registration itself are read in `observe`.
 
 from __future__ import annotations
 
+from functools import partial
+
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe
-from fhir_app_operator.controller.connections import Connection, KnownServer
+from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import conditions, desired
@@ -39,7 +42,7 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
         Invalid, Stalled, Waiting: a reference cannot be resolved.
     """
     registration = work.registration
-    server = await server_of(world, connection, registration)
+    server = await server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
     user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
     graph = await connection.graph_permissions() if user_flow else server.permissions
@@ -121,15 +124,14 @@ async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) ->
         raise Waiting("NamespaceTerminating", f"namespace '{namespace}' is being deleted")
 
 
-async def server_of(
-    world: World, connection: Connection, registration: FhirAppRegistration
-) -> desired.Server:
+async def server_of(world: World, work: Pass, connection: Connection) -> desired.Server:
     """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
 
     Raises:
         Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
         Invalid: the reference names something else than a server of the same tenant.
     """
+    registration = work.registration
     if registration.spec.type is AppType.RESOURCE:
         return desired.own_server(registration)
     reference = registration.spec.fhir_server_ref
@@ -144,7 +146,12 @@ async def server_of(
         )
     _refuse_unready(server, registration)
     declared = desired.declared_values(server, connection.directory.tenant_id)
-    known = await _known_server(world, connection, server, registration)
+    asked = set(registration.spec.app_roles or ()) | set(registration.spec.scopes or ())
+    listed = await _listed_server(world, connection, server) if work.settled else None
+    if listed is not None and listed.exposes(asked):
+        known = listed
+    else:
+        known = await _known_server(world, connection, server, asked)
     return desired.referenced_server(server, known.app_id, known.permissions, declared)
 
 
@@ -167,23 +174,41 @@ def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) ->
         raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
 
 
+async def _listed_server(
+    world: World, connection: Connection, server: FhirAppRegistration
+) -> KnownServer | None:
+    """Return what the list of our objects says of the server: enough to confirm a settled client.
+
+    Its id in status is a hint: what it names counts only if it carries the server's owner tag.
+    """
+    snapshot = await connection.inventory.snapshot(world.snapshot_age)
+    application = snapshot.applications.get(server.status.object_id or "")
+    if application is None or world.identity(server).owner_tag not in application.tags:
+        return None
+    return known_server(application)
+
+
 async def _known_server(
-    world: World, connection: Connection, server: FhirAppRegistration, client: FhirAppRegistration
+    world: World, connection: Connection, server: FhirAppRegistration, asked: set[str]
 ) -> KnownServer:
-    """Return the server's application, found by its key and tag.
+    """Return the server's application, found by its key and tag; looked up once for all clients.
 
     Never by what its status says: whoever may write that could name anybody's application.
 
     Raises:
         Waiting: `FhirServerNotReady`, the directory does not show an application that is its own.
     """
-    uid = server.metadata.uid
-    known = connection.servers.get(uid)
-    asked = set(client.spec.app_roles or ()) | set(client.spec.scopes or ())
-    if known is not None and asked <= (
-        known.permissions.app_roles.keys() | known.permissions.scopes.keys()
-    ):
+    known = connection.servers.get(server.metadata.uid)
+    if known is not None and known.exposes(asked):
         return known
+    return await connection.servers.look_up(
+        server.metadata.uid, partial(_application_of, world, connection, server)
+    )
+
+
+async def _application_of(
+    world: World, connection: Connection, server: FhirAppRegistration
+) -> Application:
     identity = world.identity(server)
     application = await connection.applications.by_unique_name(identity.unique_name)
     if application is None or identity.owner_tag not in application.tags:
@@ -192,19 +217,4 @@ async def _known_server(
             f"the application of FhirAppRegistration '{server.metadata.name}' is not visible "
             "in Entra",
         )
-    return remember(connection, uid, application)
-
-
-def remember(connection: Connection, uid: str, application: Application) -> KnownServer:
-    """Keep what clients need of a server's application, seen to be its own, and return it."""
-    known = KnownServer(application.app_id, permission_ids(application))
-    connection.servers[uid] = known
-    return known
-
-
-def permission_ids(application: Application) -> desired.PermissionIds:
-    """Return the ids of the enabled permissions that `application` exposes, by value."""
-    return desired.PermissionIds(
-        scopes={scope.value: scope.id for scope in application.scopes if scope.is_enabled},
-        app_roles={role.value: role.id for role in application.app_roles if role.is_enabled},
-    )
+    return application

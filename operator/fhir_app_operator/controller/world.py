@@ -65,6 +65,8 @@ class Pass:
     identity: Registration
     conditions_before: tuple[Condition, ...] = ()
     """The conditions at the start: status may be written in between."""
+    settled: bool = False
+    """Whether nobody waits for it: Ready and in sync for its spec when the pass began."""
     fenced: bool = False
     """Whether status was written, guarded, since the pass began: nobody else is at it."""
     entra_read: bool = False

@@ -19,6 +19,7 @@ import msal
 from pydantic import SecretStr
 
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.planning.clouds import Directory
 
 _REFRESH_BEFORE: Final = timedelta(minutes=5)
@@ -191,7 +192,7 @@ class TokenSource:
         self._client_id = client_id
         self._credential = credential
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._sign_ins: Flight[SecretStr] = Flight()
         self._token: SecretStr | None = None
         self._valid_until: datetime | None = None
 
@@ -202,13 +203,15 @@ class TokenSource:
             SignInRefused: the credential is wrong, or the application is not in the tenant.
             Waiting: the service is out of reach, or the credential cannot be read.
         """
-        async with self._lock:
-            if self._token is None or self._is_old() or self._token is refused:
-                self._token, lifetime = await self._sign_in.acquire(
-                    self._client_id, await self._credential()
-                )
-                self._valid_until = self._clock() + lifetime
-            return self._token
+        if self._token is None or self._is_old() or self._token is refused:
+            return await self._sign_ins.join(None, self._renew)
+        return self._token
+
+    async def _renew(self) -> SecretStr:
+        credential = await self._credential()
+        token, lifetime = await self._sign_in.acquire(self._client_id, credential)
+        self._token, self._valid_until = token, self._clock() + lifetime
+        return token
 
     def _is_old(self) -> bool:
         return self._valid_until is None or self._clock() >= self._valid_until - _REFRESH_BEFORE

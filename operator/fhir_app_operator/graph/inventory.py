@@ -6,14 +6,15 @@ seems to differ, or is not in it, is read live before anything is done about it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.client import GraphClient
+from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.wire import (
     SELECT,
@@ -58,7 +59,8 @@ class Inventory:
         self._service_principals = service_principals
         self._client_id = client_id
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._lists: Flight[Snapshot] = Flight()
+        self._lookups: Flight[str | None] = Flight()
         self._own_id: str | None = None
         self._snapshot: Snapshot | None = None
 
@@ -68,11 +70,13 @@ class Inventory:
         Raises:
             Stalled, Waiting: by consequence.
         """
-        async with self._lock:
-            known = self._snapshot
-            if known is None or self._clock() - known.taken_at >= max_age:
-                known = self._snapshot = await self._take()
+        known = self._snapshot
+        if known is not None and self._clock() - known.taken_at < max_age:
             return known
+        # The old one goes first: two of a large fleet would be too much memory.
+        known = self._snapshot = None
+        self._snapshot = await self._lists.join(None, self._take)
+        return self._snapshot
 
     async def own_id(self) -> str:
         """Return the object id of the operator's own service principal.
@@ -81,7 +85,8 @@ class Inventory:
             Waiting: `TenantNotReady`, the directory does not show it.
         """
         if self._own_id is None:
-            self._own_id = await self._service_principals.id_of(self._client_id)
+            look_up = partial(self._service_principals.id_of, self._client_id)
+            self._own_id = await self._lookups.join(None, look_up)
         if self._own_id is None:
             raise Waiting(
                 "TenantNotReady",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import httpx
 
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.desired import Issuer
 
@@ -25,6 +27,7 @@ class OpenIdConfigurations:
         self._directory = directory
         self._http = http
         self._known: dict[int, Issuer] = {}
+        self._reads: Flight[Issuer] = Flight()
 
     async def issuer(self, token_version: int) -> Issuer:
         """Return issuer and key location of tokens of that version (1 or 2).
@@ -33,7 +36,8 @@ class OpenIdConfigurations:
             Waiting: `GraphUnavailable`, the document cannot be read.
         """
         if token_version not in self._known:
-            self._known[token_version] = await self._read(token_version)
+            read = partial(self._read, token_version)
+            self._known[token_version] = await self._reads.join(token_version, read)
         return self._known[token_version]
 
     async def server_time(self) -> datetime | None:
