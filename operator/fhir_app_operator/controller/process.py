@@ -38,6 +38,9 @@ from fhir_app_operator.telemetry.http import TelemetryServer
 from fhir_app_operator.telemetry.metrics import Metrics
 
 _DRAIN_SECONDS = 20.0
+_DISCOVERY_SECONDS = 30.0
+_DISCOVERY_PAUSE = 0.5
+_KINDS = (names.REGISTRATION_PLURAL, names.TENANT_PLURAL)
 
 
 class Missing(Exception):
@@ -101,24 +104,44 @@ async def _connected(access: ClusterAccess, metrics: Metrics) -> ApiServer:
     except NoCluster as error:
         raise Missing(str(error)) from None
     try:
-        await _require_crds(api)
+        await require_kinds(api)
     except BaseException:
         await api.close()
         raise
     return api
 
 
-async def _require_crds(api: ApiServer) -> None:
-    """Kopf would idle for ever without an error if a kind were absent."""
-    for plural in (names.REGISTRATION_PLURAL, names.TENANT_PLURAL):
-        path = f"/apis/{names.GROUP}/{names.VERSION}/{plural}"
-        try:
-            found = await api.get(path, plural, (("limit", "1"),))
-        except OperatorError as error:
-            raise Missing(error.message) from None
-        if found is None:
-            msg = f"the CRD of '{plural}' is not installed: kubectl apply -k crds/"
-            raise Missing(msg)
+async def require_kinds(api: ApiServer) -> None:
+    """Return once the API server serves our kinds and lists them among its resources.
+
+    Kopf reads that list once. A kind that is missing there, because its CRD is absent or was made
+    a moment ago, would never be watched, without an error.
+
+    Raises:
+        Missing: they are not there, or not listed in time.
+    """
+    try:
+        for plural in _KINDS:
+            path = f"/apis/{names.GROUP}/{names.VERSION}/{plural}"
+            if await api.get(path, plural, (("limit", "1"),)) is None:
+                msg = f"the CRD of '{plural}' is not installed: kubectl apply -k crds/"
+                raise Missing(msg)
+        async with asyncio.timeout(_DISCOVERY_SECONDS):
+            while not await _are_listed(api):  # noqa: ASYNC110 - another process lists them
+                await asyncio.sleep(_DISCOVERY_PAUSE)
+    except TimeoutError:
+        msg = f"the API server does not list {' and '.join(_KINDS)} among the resources it serves"
+        raise Missing(msg) from None
+    except OperatorError as error:
+        raise Missing(error.message) from None
+
+
+async def _are_listed(api: ApiServer) -> bool:
+    groups = await api.get("/apis", "API groups") or {}
+    if names.GROUP not in {group["name"] for group in groups.get("groups") or ()}:
+        return False
+    found = await api.get(f"/apis/{names.GROUP}/{names.VERSION}", "API resources") or {}
+    return {resource["name"] for resource in found.get("resources") or ()} >= set(_KINDS)
 
 
 @asynccontextmanager
