@@ -14,7 +14,8 @@ VERIFIED_DOMAINS: Final = ("clinic.example", "example.com", INITIAL_DOMAIN)
 
 LOGIN_HOSTS: Final = ("login.microsoftonline.com", "login.microsoft.com")
 GRAPH_HOST: Final = "graph.microsoft.com"
-STOCK_HOSTS: Final = (*LOGIN_HOSTS, GRAPH_HOST, "management.azure.com")
+MANAGEMENT_HOST: Final = "management.azure.com"
+STOCK_HOSTS: Final = (*LOGIN_HOSTS, GRAPH_HOST, MANAGEMENT_HOST)
 """The real service's names that this one answers to when a proxy leads clients here."""
 
 OPERATOR_CLIENT_ID: Final = "22222222-2222-2222-2222-222222222222"
@@ -22,6 +23,9 @@ ADMIN_CLIENT_ID: Final = "33333333-3333-3333-3333-333333333333"
 
 GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
 GRAPH_URL: Final = f"https://{GRAPH_HOST}"
+MANAGEMENT_APP_ID: Final = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
+MANAGEMENT_URLS: Final = ("https://management.core.windows.net/", f"https://{MANAGEMENT_HOST}/")
+"""Names of Azure Resource Manager, for which tools sign in before they call anything."""
 MICROSOFT_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 """The tenant that owns Microsoft's first-party applications."""
 

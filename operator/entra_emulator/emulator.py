@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
+from entra_emulator import resource_manager
 from entra_emulator.admin import api as admin_api
 from entra_emulator.clock import Clock, SystemClock
 from entra_emulator.directory.directory import Directory
@@ -25,7 +26,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Emulator:
-    """One emulated cloud: sign-in and Microsoft Graph at one origin.
+    """One emulated cloud: sign-in, Microsoft Graph and a little of Azure at one origin.
 
     `app` is an ASGI application: put it behind `httpx.ASGITransport`, or serve it with
     `entra_emulator.server`. `admin` switches the API under `/_emulator` on. Nothing runs in the
@@ -102,4 +103,5 @@ class Emulator:
         ]
         if self.has_admin:
             found.append(Mount(ADMIN, routes=admin_api.routes(self._world)))
+        found += resource_manager.routes(self._world)
         return [*found, *endpoints.routes(self._world)]

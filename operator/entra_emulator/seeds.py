@@ -1,4 +1,4 @@
-"""What a fresh directory holds: users, Microsoft Graph, the operator, an administrator's tool."""
+"""What a fresh directory holds: users, Microsoft's own, the operator, an administrator's tool."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from entra_emulator.constants import (
     GRAPH_APP_ROLES,
     GRAPH_SCOPES,
     GRAPH_URL,
+    MANAGEMENT_APP_ID,
+    MANAGEMENT_URLS,
     OPERATOR_CLIENT_ID,
     OPERATOR_PERMISSIONS,
 )
@@ -95,7 +97,8 @@ def plant(directory: Directory, seeds: Seeds) -> None:
     """Fill an empty directory. Nothing of it is young: no lag hides it."""
     for user in seeds.users:
         directory.store.insert(Kind.USER, _user(user), since=LONG_AGO)
-    graph = _plant_graph(directory)
+    graph = _plant_microsofts(directory, GRAPH_APP_ID, _graph())
+    _plant_microsofts(directory, MANAGEMENT_APP_ID, _management())
     operator = _plant_application(
         directory,
         OPERATOR_CLIENT_ID,
@@ -111,38 +114,52 @@ def plant(directory: Directory, seeds: Seeds) -> None:
     _grant(directory, admin, graph, ADMIN_PERMISSIONS)
 
 
-def _plant_graph(directory: Directory) -> Entity:
-    directory.catalogue[GRAPH_APP_ID] = schema.create(
-        APPLICATION,
-        {
-            "displayName": "Microsoft Graph",
-            "identifierUris": [GRAPH_URL],
-            "signInAudience": "AzureADMultipleOrgs",
-            "appRoles": [
-                {
-                    "id": role_id,
-                    "value": value,
-                    "displayName": value,
-                    "description": f"Allows the app {value} without a signed-in user.",
-                    "allowedMemberTypes": ["Application"],
-                }
-                for value, role_id in GRAPH_APP_ROLES.items()
-            ],
-            "api": {
-                "oauth2PermissionScopes": [
-                    {
-                        "id": scope_id,
-                        "value": value,
-                        "type": "User",
-                        "adminConsentDisplayName": value,
-                        "adminConsentDescription": f"Allows the app {value} for a user.",
-                    }
-                    for value, scope_id in GRAPH_SCOPES.items()
-                ]
-            },
+def _plant_microsofts(directory: Directory, app_id: str, body: Mapping[str, Any]) -> Entity:
+    """The service principal of an application of Microsoft's own tenant."""
+    directory.catalogue[app_id] = schema.create(APPLICATION, body) | {"appId": app_id}
+    return _plant_principal(directory, app_id)
+
+
+def _graph() -> Mapping[str, Any]:
+    return {
+        "displayName": "Microsoft Graph",
+        "identifierUris": [GRAPH_URL],
+        "signInAudience": "AzureADMultipleOrgs",
+        "appRoles": [
+            {
+                "id": role_id,
+                "value": value,
+                "displayName": value,
+                "description": f"Allows the app {value} without a signed-in user.",
+                "allowedMemberTypes": ["Application"],
+            }
+            for value, role_id in GRAPH_APP_ROLES.items()
+        ],
+        "api": {"oauth2PermissionScopes": [_scope(*item) for item in GRAPH_SCOPES.items()]},
+    }
+
+
+def _management() -> Mapping[str, Any]:
+    return {
+        "displayName": "Windows Azure Service Management API",
+        "identifierUris": list(MANAGEMENT_URLS),
+        "signInAudience": "AzureADMultipleOrgs",
+        "api": {
+            "oauth2PermissionScopes": [
+                _scope("user_impersonation", "41094075-9dad-400e-a0bd-54e686782033")
+            ]
         },
-    ) | {"appId": GRAPH_APP_ID}
-    return _plant_principal(directory, GRAPH_APP_ID)
+    }
+
+
+def _scope(value: str, scope_id: str) -> Mapping[str, Any]:
+    return {
+        "id": scope_id,
+        "value": value,
+        "type": "User",
+        "adminConsentDisplayName": value,
+        "adminConsentDescription": f"Allows the app {value} for a user.",
+    }
 
 
 def _plant_application(

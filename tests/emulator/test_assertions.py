@@ -204,6 +204,25 @@ async def test_a_certificate_registered_through_graph_signs_in_while_it_lasts(
     assert "expired" in after.json()["error_description"]
 
 
+async def test_a_certificate_of_the_service_principal_signs_in(
+    cloud: Cloud, clock: ManualClock, other: Certified
+) -> None:
+    app = await cloud.register()
+    path = f"/v1.0/servicePrincipals/{app.principal_id}"
+
+    answer = await cloud.operator.patch(path, json={"keyCredentials": [other.credential()]})
+    text = other.sign(claims_of(app.app_id, AUDIENCE, clock.now()), {"x5t": other.x5t})
+    hidden = (await cloud.operator.get(path)).json()["keyCredentials"]
+    shown = (await cloud.operator.get(f"{path}?$select=keyCredentials")).json()["keyCredentials"]
+
+    assert answer.status_code == 204, answer.text
+    assert (await exchange(cloud, text, app.app_id)).status_code == 200
+    assert [item["key"] for item in (*hidden, *shown)] == [None, other.der]
+    again = await cloud.operator.patch(path, json={"keyCredentials": hidden})
+    assert again.status_code == 204
+    assert (await exchange(cloud, text, app.app_id)).status_code == 200
+
+
 async def test_a_certificate_that_was_removed_signs_in_no_more(
     cloud: Cloud, clock: ManualClock, own: Certified
 ) -> None:

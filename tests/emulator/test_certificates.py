@@ -172,6 +172,27 @@ async def test_what_is_no_certificate_to_sign_in_with(
     assert answer.status_code == 400, answer.text
 
 
+async def test_a_present_entry_cannot_get_another_key(
+    cloud: Cloud, one: Certified, two: Certified
+) -> None:
+    app = await make(cloud, keyCredentials=[one.credential()])
+    [shown] = await selected(cloud, app)
+
+    same = await patch(cloud, app, keyCredentials=[shown])
+    other = await patch(cloud, app, keyCredentials=[{**shown, "key": two.der}])
+
+    assert same.status_code == 204
+    assert error_of(other) == (400, "Request_BadRequest")
+    assert "Update to existing credential" in other.text
+
+
+async def test_usages_are_named_when_one_is_wrong(cloud: Cloud, one: Certified) -> None:
+    answer = await create(cloud, keyCredentials=[one.credential(usage="Encrypt")])
+
+    assert error_of(answer) == (400, "Request_BadRequest")
+    assert "Acceptable values are Sign, Verify." in answer.text
+
+
 async def test_a_key_id_is_there_once(cloud: Cloud, one: Certified, two: Certified) -> None:
     key_id = "1f0a6b4e-0000-4000-8000-00000000000a"
     both = [one.credential(keyId=key_id), two.credential(keyId=key_id)]

@@ -29,12 +29,14 @@ from entra_emulator.directory.errors import (
     conflict,
     invalid_value,
     missing_value,
+    passwords_by_action,
     read_only,
 )
 from entra_emulator.directory.federated_credentials import FEDERATED
 from entra_emulator.directory.policies import Limits
 from entra_emulator.directory.store import Document, Entity, Kind
 
+_TITLE: Final = APPLICATION.title
 MAX_ITEMS: Final = 1200
 MAX_RESOURCES: Final = 50
 MAX_PERMISSIONS: Final = 400
@@ -61,7 +63,7 @@ def create(
         "publisherDomain": directory.domains[0],
         FEDERATED: [],
     }
-    document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now())
+    document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now(), _TITLE)
     _check(directory, document, None)
     limits = directory.policies.limits(document["createdDateTime"])
     directory.policies.check_keys(document["createdDateTime"], [], document[KEYS])
@@ -93,7 +95,7 @@ def _merged_keys(
 ) -> Sequence[Mapping[str, Any]]:
     before, now = entity.document[KEYS], directory.clock.now()
     directory.contention.write(entity.id, now)
-    merged = certificates.merge(before, wanted, now)
+    merged = certificates.merge(before, wanted, now, _TITLE)
     directory.policies.check_keys(entity.document["createdDateTime"], before, merged)
     return merged
 
@@ -127,11 +129,7 @@ def _without_passwords(before: Document, body: Mapping[str, Any]) -> dict[str, A
     if "passwordCredentials" in wanted:
         given = wanted.pop("passwordCredentials")
         if given != before["passwordCredentials"]:
-            raise invalid_value(
-                "passwordCredentials",
-                "Application",
-                "Password credentials are changed by addPassword and removePassword only.",
-            )
+            raise passwords_by_action()
     return wanted
 
 

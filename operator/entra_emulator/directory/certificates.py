@@ -1,4 +1,4 @@
-"""Key credentials of applications: the certificates with which a client signs its assertions.
+"""Key credentials of applications and service principals: certificates to sign assertions with.
 
 Source: the resource page keyCredential, the page "Update application", and "Add a certificate to an
 app using Microsoft Graph". Only certificates for signing in are taken (`AsymmetricX509Cert` for
@@ -32,21 +32,22 @@ MAX_NAME: Final = 90
 
 
 def merge(
-    present: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]], now: datetime
+    present: Sequence[Mapping[str, Any]],
+    wanted: Sequence[Mapping[str, Any]],
+    now: datetime,
+    title: str,
 ) -> list[Mapping[str, Any]]:
     """The list after a write of `wanted`, which replaces it as a whole.
 
     An entry without `key` stays as it is if its `keyId` is known: reads do not show keys, so that
-    is what clients send back. One entry whose time is over makes the whole write fail.
+    is what clients send back. One entry whose time is over makes the whole write fail. `title` is
+    how refusals call the object.
     """
     known = {item["keyId"]: item for item in present}
-    merged = [
-        known[item["keyId"]] if item["key"] is None and item["keyId"] in known else _new(item)
-        for item in wanted
-    ]
+    merged = [_kept(known, item) or _new(item, title) for item in wanted]
     ids = [item["keyId"] for item in merged]
     if len(set(ids)) != len(ids):
-        raise _refused("The collection holds a keyId twice.")
+        raise _refused("The collection holds a keyId twice.", title)
     if any(read_moment(item["endDateTime"]) <= now for item in merged):
         raise _end_date()
     return merged
@@ -82,15 +83,30 @@ def without_keys(credentials: Sequence[Mapping[str, Any]]) -> list[Document]:
     return [{**item, "key": None} for item in credentials]
 
 
-def _new(item: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(known: Mapping[str, Document], item: Document) -> Document | None:
+    """The present entry that `item` repeats; None if it is a new one."""
+    present = known.get(item["keyId"])
+    if present is None or item["key"] in {None, present["key"]}:
+        return present
+    raise bad_request(f"Update to existing credential with KeyId '{item['keyId']}' is not allowed.")
+
+
+def _new(item: Document, title: str) -> Document:
+    if item["usage"] not in {"Sign", USAGE}:
+        raise bad_request(
+            'The value for the property "usage" in one of your credentials is invalid. '
+            "Acceptable values are Sign, Verify."
+        )
     if item["type"] != TYPE or item["usage"] != USAGE:
-        raise _refused(f"This directory takes keys of type {TYPE} for usage {USAGE} only.")
+        why = f"This directory takes keys of type {TYPE} for usage {USAGE} only."
+        raise _refused(why, title)
     if item["key"] is None:
-        raise _refused("A new key credential needs a value for 'key'.")
+        raise _refused("A new key credential needs a value for 'key'.", title)
     try:
         certificate = _with_rsa(load_der_x509_certificate(base64.b64decode(item["key"])))
     except ValueError as error:
-        raise _refused("The key must be an X.509 certificate in DER with an RSA key.") from error
+        why = "The key must be an X.509 certificate in DER with an RSA key."
+        raise _refused(why, title) from error
     given = {name: value for name, value in item.items() if value is not None}
     made = {**entry(certificate), **given}
     if made["displayName"] is not None:
@@ -111,8 +127,8 @@ def _with_rsa(certificate: Certificate) -> Certificate:
     raise ValueError("the certificate's key is not RSA")
 
 
-def _refused(why: str) -> GraphError:
-    return invalid_value(KEYS, "Application", why)
+def _refused(why: str, title: str) -> GraphError:
+    return invalid_value(KEYS, title, why)
 
 
 def _end_date() -> GraphError:

@@ -60,6 +60,11 @@ def read_only(prop: str) -> GraphError:
     return bad_request(message, Detail("PropertyReadOnly", message, prop))
 
 
+def passwords_by_action() -> GraphError:
+    """400: passwords are made by addPassword and go by removePassword."""
+    return bad_request("New password credentials must be generated using service actions.")
+
+
 def not_found(identifier: str) -> GraphError:
     """404: no such object, or not visible yet."""
     return GraphError(
@@ -73,6 +78,13 @@ def not_found(identifier: str) -> GraphError:
 def segment_not_found(segment: str) -> GraphError:
     """400: Graph has no such resource path; it answers BadRequest, not 404."""
     return GraphError(400, "BadRequest", f"Resource not found for the segment '{segment}'.")
+
+
+def no_user() -> GraphError:
+    """400: `/me` is the signed-in user, and an application is none."""
+    return GraphError(
+        400, "BadRequest", "/me request is only valid with delegated authentication flow."
+    )
 
 
 def denied() -> GraphError:

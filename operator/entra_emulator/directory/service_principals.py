@@ -6,20 +6,23 @@ Source: the Graph pages of `servicePrincipal` and its methods, and "Recover from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from entra_emulator.clock import timestamp
-from entra_emulator.directory import schema, views
+from entra_emulator.directory import certificates, schema, views
+from entra_emulator.directory.certificates import KEYS
 from entra_emulator.directory.directory import Directory, Key
 from entra_emulator.directory.entities import SERVICE_PRINCIPAL
 from entra_emulator.directory.errors import (
     bad_request,
     duplicate_key,
-    invalid_value,
     no_backing_application,
+    passwords_by_action,
 )
 from entra_emulator.directory.store import Entity, Kind
+
+_TITLE: Final = SERVICE_PRINCIPAL.title
 
 
 def create(
@@ -42,7 +45,9 @@ def create(
         "appId": app_id,
         "createdByAppId": creator,
     }
-    _refuse_keys(document)
+    if document["passwordCredentials"]:
+        raise passwords_by_action()
+    document[KEYS] = certificates.merge([], document[KEYS], directory.clock.now(), _TITLE)
     return directory.store.insert(Kind.SERVICE_PRINCIPAL, document, owners=owners)
 
 
@@ -50,7 +55,12 @@ def update(directory: Directory, entity: Entity, body: Mapping[str, Any]) -> Non
     """Merge `body` into the service principal."""
     shown = schema.update(SERVICE_PRINCIPAL, directory.primary_view(entity), body)
     document = views.set_members(entity.document, shown, body)
-    _refuse_keys(document, entity.document["passwordCredentials"])
+    present = entity.document
+    if document["passwordCredentials"] != present["passwordCredentials"]:
+        raise passwords_by_action()
+    if KEYS in body:
+        now = directory.clock.now()
+        document[KEYS] = certificates.merge(present[KEYS], document[KEYS], now, _TITLE)
     if document != entity.document:
         directory.store.replace(entity, document)
 
@@ -76,14 +86,3 @@ def _in_use(app_id: str) -> Exception:
         "The service principal cannot be created, updated, or restored because the service "
         f"principal name {app_id} is already in use."
     )
-
-
-def _refuse_keys(document: Mapping[str, Any], passwords: Sequence[Any] = ()) -> None:
-    if document["keyCredentials"]:
-        raise invalid_value(
-            "keyCredentials", "ServicePrincipal", "This directory does not take certificates."
-        )
-    if document["passwordCredentials"] != list(passwords):
-        raise invalid_value(
-            "passwordCredentials", "ServicePrincipal", "Use addPassword and removePassword."
-        )

@@ -68,6 +68,7 @@ def service_principal(
     }
     merged = {**document, **derived}
     merged["displayName"] = document["displayName"] or app.get("displayName")
+    merged[KEYS] = without_keys(document[KEYS])
     merged["tags"] = list(dict.fromkeys([*app.get("tags", []), *document["tags"]]))
     return {name: merged[name] for name in SERVICE_PRINCIPAL.members}
 

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
 from typing import Final
-
-import jwt
 
 from entra_emulator.directory.errors import GraphError
 from entra_emulator.graph.calls import Caller
-from entra_emulator.signin import resources
+from entra_emulator.signin import bearer, resources
+from entra_emulator.signin.bearer import BadToken, Flaw
 from entra_emulator.world import World
 
-CLOCK_SKEW: Final = timedelta(minutes=5)
-_CODE: Final = "InvalidAuthenticationToken"
-_REVOKED: Final = (
-    "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
-    "TokenIssuedBeforeRevocationTimestamp"
-)
+_MESSAGES: Final = {
+    Flaw.MISSING: "Access token is empty.",
+    Flaw.UNREADABLE: "CompactToken parsing failed with error code: 80049217",
+    Flaw.AUDIENCE: "Access token validation failure. Invalid audience.",
+    Flaw.EXPIRED: "Lifetime validation failed, the token is expired.",
+    Flaw.REVOKED: (
+        "Continuous access evaluation resulted in challenge with result: InteractionRequired and "
+        "code: TokenIssuedBeforeRevocationTimestamp"
+    ),
+}
 
 
 def caller_of(world: World, authorization: str | None) -> Caller:
     """The caller that the Authorization header proves; GraphError 401 otherwise.
 
-    A token is good if this emulator issued it for Microsoft Graph, its time has not passed, and it
-    was not revoked. A user's token carries no application permissions, so it opens nothing here.
+    A user's token carries no application permissions, so it opens nothing here.
     """
-    scheme, _, token = (authorization or "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise GraphError(401, _CODE, "Access token is empty.")
-    audiences = resources.graph_spellings(world)
     try:
-        claims = world.key.verify(token, audiences)
-    except jwt.InvalidAudienceError as error:
-        message = "Access token validation failure. Invalid audience."
-        raise GraphError(401, _CODE, message) from error
-    except (jwt.InvalidTokenError, ValueError) as error:
-        message = "CompactToken parsing failed with error code: 80049217"
-        raise GraphError(401, _CODE, message) from error
-    if datetime.fromtimestamp(claims["exp"], UTC) + CLOCK_SKEW <= world.clock.now():
-        raise GraphError(401, _CODE, "Lifetime validation failed, the token is expired.")
-    if world.tokens.is_revoked(claims["uti"]):
-        raise GraphError(401, _CODE, _REVOKED)
+        claims = bearer.claims_of(world, authorization, resources.graph_spellings(world))
+    except BadToken as error:
+        raise GraphError(401, "InvalidAuthenticationToken", _MESSAGES[error.flaw]) from error
     return Caller(claims["appid"], claims["oid"], frozenset(claims.get("roles", ())))
 
 
@@ -52,7 +40,7 @@ def challenge(world: World, error: GraphError) -> str:
 
     Source: "Claims challenges, claims requests and client capabilities".
     """
-    if error.message != _REVOKED:
+    if error.message != _MESSAGES[Flaw.REVOKED]:
         return ""
     since = int(world.clock.now().timestamp())
     wanted = f'{{"access_token":{{"nbf":{{"essential":true,"value":"{since}"}}}}}}'

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from entra_emulator.directory import applications, certificates
+from entra_emulator.directory import applications
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.entities import APPLICATION
 from entra_emulator.directory.errors import (
@@ -20,7 +20,7 @@ from entra_emulator.directory.errors import (
 )
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
-from entra_emulator.graph import federated_credentials, owners, passwords
+from entra_emulator.graph import federated_credentials, keys, owners, passwords
 from entra_emulator.graph.calls import (
     DIRECTORY_READ,
     DIRECTORY_WRITE,
@@ -34,7 +34,6 @@ from entra_emulator.graph.calls import (
 from entra_emulator.graph.options import Shape
 
 COLLECTION: Final = "applications"
-_KEYS = certificates.KEYS
 KEYS: Final = frozenset({None, "appId", "uniqueName"})
 SHAPE: Final = Shape(
     "application",
@@ -77,11 +76,7 @@ def _list(call: Call) -> Answer:
 
 def _get(call: Call) -> Answer:
     entity = find(call, call.keys[0])
-    shown = call.directory.replica_view(entity)
-    seen = call.directory.seen(entity)
-    if seen is not None and _KEYS.lower() in map(str.lower, call.options.select or ()):
-        shown = {**shown, _KEYS: seen[_KEYS]}  # only a read that names them shows the keys
-    return call.one(shown, SHAPE, COLLECTION)
+    return call.one(keys.shown(call, entity), SHAPE, COLLECTION)
 
 
 def _get_property(call: Call) -> Answer:

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from entra_emulator.directory.directory import Key
-from entra_emulator.directory.errors import GraphError, bad_request, segment_not_found
+from entra_emulator.directory.errors import GraphError, bad_request, no_user, segment_not_found
 
 VERSIONS: Final = frozenset({"v1.0", "beta"})
 KEY: Final = "{}"
@@ -66,6 +66,8 @@ def wrong_method(method: str) -> GraphError:
 def refuse(path: Sequence[Token]) -> GraphError:
     """The refusal of a path that nothing serves: Graph names the segment it stumbles over."""
     names = [token for token in path if isinstance(token, str)]
+    if names and names[0].lower() == "me":
+        return no_user()
     return segment_not_found(names[-1] if names else "")
 
 

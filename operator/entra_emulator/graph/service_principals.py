@@ -21,7 +21,7 @@ from entra_emulator.directory.errors import (
 )
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
-from entra_emulator.graph import applications, owners, passwords
+from entra_emulator.graph import applications, keys, owners, passwords
 from entra_emulator.graph.calls import (
     DIRECTORY_READ,
     DIRECTORY_WRITE,
@@ -82,7 +82,7 @@ def _list(call: Call) -> Answer:
 
 def _get(call: Call) -> Answer:
     entity = locate(call, call.keys[0])
-    return call.one(call.directory.replica_view(entity), SHAPE, COLLECTION)
+    return call.one(keys.shown(call, entity), SHAPE, COLLECTION)
 
 
 def _create(call: Call) -> Answer:

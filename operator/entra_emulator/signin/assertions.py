@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
@@ -43,15 +43,19 @@ _SIGNATURE_ONLY: Options = {
 }
 
 
-def check(world: World, application: Document, assertion: str) -> None:
-    """Raise SignInError unless `assertion` proves that the sender is `application`."""
+def check(world: World, application: Document, principal: Document, assertion: str) -> None:
+    """Raise SignInError unless `assertion` proves that the sender is `application`.
+
+    A certificate may be the application's or its service principal's.
+    """
     try:
         claims = jwt.decode(assertion, options=_UNVERIFIED)
         header = jwt.get_unverified_header(assertion)
     except (jwt.InvalidTokenError, ValueError) as error:
         raise errors.assertion_malformed() from error
     if GUID.fullmatch(str(claims.get("iss", ""))):
-        _check_own(world, application, assertion, header, claims)
+        holders = (application, principal)
+        _check_own(world, holders, assertion, header, claims)
     else:
         issuer = _trusted_issuer(application, claims)
         _check_issuer_signature(world, assertion, issuer)
@@ -63,19 +67,19 @@ def check(world: World, application: Document, assertion: str) -> None:
 
 def _check_own(
     world: World,
-    application: Document,
+    holders: Sequence[Document],
     assertion: str,
     header: Mapping[str, Any],
     claims: Mapping[str, Any],
 ) -> None:
     names = {str(claims.get(name, "")).lower() for name in ("iss", "sub")}
-    if names != {application["appId"]}:
+    if names != {holders[0]["appId"]}:
         raise errors.assertion_of_another()
     if header.get("alg") not in ALGORITHMS or not _is_readable_chain(header.get("x5c", [])):
         raise errors.assertion_malformed()
     if not isinstance(claims.get("jti", ""), str):
         raise errors.assertion_malformed()
-    certificate = _certificate(world.clock.now(), application, header)
+    certificate = _certificate(world.clock.now(), holders, header)
     key = certificate.public_key()
     try:
         assert isinstance(key, RSAPublicKey)  # noqa: S101 - only such certificates are stored
@@ -85,15 +89,18 @@ def _check_own(
     _check_audience(world, claims.get("aud"))
 
 
-def _certificate(now: datetime, application: Document, header: Mapping[str, Any]) -> Certificate:
+def _certificate(
+    now: datetime, holders: Sequence[Document], header: Mapping[str, Any]
+) -> Certificate:
     """The registered certificate that the header names."""
-    for credential in application[certificates.KEYS]:
+    app_id = holders[0]["appId"]
+    for credential in (item for holder in holders for item in holder[certificates.KEYS]):
         certificate = certificates.from_credential(credential)
         if _names(header) & _spellings(certificate):
             if not credentials.is_usable(credential, now):
-                raise errors.certificate_expired(application["appId"])
+                raise errors.certificate_expired(app_id)
             return certificate
-    raise errors.assertion_key_unknown(application["appId"])
+    raise errors.assertion_key_unknown(app_id)
 
 
 def _names(header: Mapping[str, Any]) -> set[str]:

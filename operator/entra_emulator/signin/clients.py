@@ -41,7 +41,7 @@ def confidential(world: World, form: Form) -> Client:
     """The client, which must show a secret or an assertion."""
     principal, application = find(world, required(form, "client_id"))
     if form.get("client_assertion"):
-        _check_assertion(world, application, form)
+        _check_assertion(world, application, principal, form)
         return Client(principal, application, "2")
     if not form.get("client_secret"):
         raise errors.secret_missing()
@@ -88,7 +88,7 @@ def _check_secret(world: World, holders: Sequence[Document], secret: str) -> Non
         raise errors.expired_secret(holders[0]["appId"])
 
 
-def _check_assertion(world: World, application: Document, form: Form) -> None:
+def _check_assertion(world: World, application: Document, principal: Document, form: Form) -> None:
     if form.get("client_assertion_type") != assertions.TYPE:
         raise errors.assertion_type()
-    assertions.check(world, application, form["client_assertion"])
+    assertions.check(world, application, principal, form["client_assertion"])

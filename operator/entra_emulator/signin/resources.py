@@ -5,11 +5,17 @@ Source: "Scopes and permissions in the Microsoft identity platform".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from entra_emulator.constants import GRAPH_APP_ID, OIDC_SCOPES
+from entra_emulator.constants import (
+    GRAPH_APP_ID,
+    MANAGEMENT_APP_ID,
+    MANAGEMENT_URLS,
+    OIDC_SCOPES,
+)
 from entra_emulator.directory.directory import Key
 from entra_emulator.directory.schema import GUID
 from entra_emulator.directory.store import Entity, Kind
@@ -87,7 +93,12 @@ def graph_audiences(world: World) -> list[str]:
 
 def graph_spellings(world: World) -> list[str]:
     """Every `aud` with which a token for Microsoft Graph may have been issued."""
-    return [spelling for name in graph_audiences(world) for spelling in (name, f"{name}/")]
+    return _spellings(graph_audiences(world))
+
+
+def management_spellings() -> list[str]:
+    """Every `aud` with which a token for Azure Resource Manager may have been issued."""
+    return _spellings([MANAGEMENT_APP_ID, *MANAGEMENT_URLS])
 
 
 def _principal(world: World, audience: str) -> Entity | None:
@@ -96,6 +107,9 @@ def _principal(world: World, audience: str) -> Entity | None:
         return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(GRAPH_APP_ID, "appId"))
     if GUID.fullmatch(audience):
         return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(audience, "appId"))
+    for app_id, microsofts in directory.catalogue.items():
+        if _normal(audience) in map(_normal, microsofts["identifierUris"]):
+            return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(app_id, "appId"))
     for application in directory.store.find(Kind.APPLICATION, "identifierUris", audience):
         shown = directory.seen(application)
         if shown is not None and audience.casefold() in map(str.casefold, shown["identifierUris"]):
@@ -111,6 +125,11 @@ def _split(scope: str) -> tuple[str, str]:
     if not resource or not name:
         raise errors.invalid_scope(scope)
     return resource, name
+
+
+def _spellings(names: Iterable[str]) -> list[str]:
+    """The names with and without a slash at the end: clients write both."""
+    return [spelling for name in names for spelling in (name.rstrip("/"), f"{name.rstrip('/')}/")]
 
 
 def _normal(audience: str) -> str:
