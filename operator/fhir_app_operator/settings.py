@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     )
     probe_timeout: _Length = Field(
         default=timedelta(seconds=120),
-        description="How long a fresh client secret is tried before it is given up.",
+        description="How long a fresh credential is tried before it is given up.",
     )
     workers: int = Field(
         default=50, ge=1, le=500, description="How many registrations are worked on at once."

@@ -63,7 +63,10 @@ def attempt(cluster, document):
         SERVICE,
         PUBLIC | {"redirectUris": {"publicClient": ["msal1234://auth", "http://localhost:8080/x"]}},
         CONFIDENTIAL | {"redirectUris": {"web": ["http://127.0.0.1/callback"]}},
-        CONFIDENTIAL | {"credential": {}},
+        CONFIDENTIAL | {"credential": {"clientSecret": {}}},
+        SERVICE | {"credential": {"certificate": {"issue": {}}}},
+        SERVICE | {"credential": {"certificate": {"issue": {"duration": "8760h", "keySize": 4096,
+                                                            "overlap": "1h"}}}},
         CONFIDENTIAL | {"credential": {"clientSecret": {"duration": "2h", "renewBefore": "1h"}}},
         RESOURCE | {"resource": {"url": "https://FHIR.example/r4/", "identifierUri": "api://{appId}"}},
         RESOURCE | {"resource": {"url": "http://fhir.clinic.svc:8080", "identifierUri": "api://{appId}",
@@ -94,6 +97,10 @@ def web(uri):
 
 def secret(**fields):
     return CONFIDENTIAL | {"credential": {"clientSecret": fields}}
+
+
+def certificate(**fields):
+    return SERVICE | {"credential": {"certificate": {"issue": fields}}}
 
 
 NO_REDIRECTS = {key: value for key, value in CONFIDENTIAL.items() if key != "redirectUris"}
@@ -130,6 +137,20 @@ REFUSED = {
                                      "spec.redirectUris.publicClient", "use `web`"),
     "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
     "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
+    "certificate on Public": (PUBLIC | {"credential": {"certificate": {"issue": {}}}},
+                              "spec.credential", "never have"),
+    "no kind of credential": (SERVICE | {"credential": {}}, "spec.credential", "exactly one of"),
+    "two kinds of credential": (
+        SERVICE | {"credential": {"clientSecret": {}, "certificate": {"issue": {}}}},
+        "spec.credential", "exactly one of"),
+    "certificate from nowhere": (SERVICE | {"credential": {"certificate": {}}},
+                                 "spec.credential.certificate.issue", "Required"),
+    "certificate of two years": (certificate(duration="17520h"), "certificate.issue.duration",
+                                 "one year"),
+    "certificate with a short key": (certificate(keySize=1024), "certificate.issue.keySize",
+                                     "2048"),
+    "overlap of a certificate": (certificate(duration="3h", overlap="2h"),
+                                 "certificate.issue.overlap", "must not exceed"),
     "Confidential without redirects": (NO_REDIRECTS, "spec.redirectUris", "must be set"),
     "Public without redirects": (PUBLIC | {"redirectUris": {}}, "spec.redirectUris",
                                  "at least one"),
@@ -294,7 +315,7 @@ def dry_run(cluster, spec):
 
 
 def test_defaults_are_filled_in_by_the_server(cluster):
-    created = dry_run(cluster, CONFIDENTIAL | {"credential": {}})
+    created = dry_run(cluster, CONFIDENTIAL | {"credential": {"clientSecret": {}}})
     assert created["spec"]["tenantRef"] == {"name": "default"}
     assert created["spec"]["credential"] == {"clientSecret": {"duration": "4320h"}}
     assert created["spec"]["deletionPolicy"] == "Delete"

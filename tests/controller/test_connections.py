@@ -12,6 +12,7 @@ from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID
 from fhir_app_operator.api.v1alpha1 import EntraTenant
 from fhir_app_operator.controller.connections import RETIRE_AFTER, Connections, OperatorIdentity
 from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.graph.auth import ClientCredential
 from tests.controller.lab import OPERATOR_SECRET
 
 NOWHERE = "https://127.0.0.1:1"
@@ -175,9 +176,9 @@ async def silent_service():
 async def test_sign_ins_that_hang_do_not_block_another_tenant(connections, entra):
     async with silent_service() as (origin, begun), asyncio.timeout(9):
         hanging = await connections.get(tenant(name="hanging", origin=origin))
+        secret = ClientCredential(client_secret=SecretStr("s"))
         probes = [
-            asyncio.create_task(hanging.sign_in.probe(OTHER_CLIENT, SecretStr("s")))
-            for _ in range(50)
+            asyncio.create_task(hanging.sign_in.probe(OTHER_CLIENT, secret)) for _ in range(50)
         ]
         for _ in range(16):
             await begun.acquire()

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from entra_emulator import Fault
 from fhir_app_operator.errors import Stalled
-from fhir_app_operator.graph.auth import Probe
+from fhir_app_operator.graph.auth import ClientCredential, Probe
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from tests.controller.lab import _connections, resource_path
 
@@ -74,7 +74,7 @@ async def test_a_condition_of_somebody_else_does_not_stay(lab, service):
     status = await lab.status(service)
     foreign = {"type": "Stalled", "status": "True", "reason": "Forged", "message": "",
                "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}  # fmt: skip
-    pending = {"nonce": "forged", "requestedAt": "2026-01-01T00:00:00Z"}
+    pending = {"type": "ClientSecret", "nonce": "forged", "requestedAt": "2026-01-01T00:00:00Z"}
     conditions = [*status["conditions"], foreign]
     await forge(lab, service, conditions=conditions, pendingCredential=pending)
     await lab.settle(service)
@@ -155,7 +155,7 @@ async def test_an_answer_that_proves_nothing_publishes_nothing(lab, code):
     await lab.settle(name)
     data = await lab.secret(name)
     made = await lab.connection()
-    secret = SecretStr(data["AZURE_CLIENT_SECRET"])
+    secret = ClientCredential(client_secret=SecretStr(data["AZURE_CLIENT_SECRET"]))
     assert await made.sign_in.probe(data["AZURE_CLIENT_ID"], secret) is Probe.ACCEPTED
     assert len([r for r in lab.emulator.requests if TOKEN.search(r.path) and r.status >= 400]) == 4
 

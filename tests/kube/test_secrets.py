@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Conflict, Stalled
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from fhir_app_operator.kube.secrets import Content, NewCredential, Secrets, is_as_written
-from fhir_app_operator.planning.model import PasswordCredential
 
 pytestmark = pytest.mark.control_plane
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -18,11 +18,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 # Not owned unless a test says so: the owner is made up, and the garbage collector would come.
 def content(registration, value=None, data=None, **fields):
     credential = value and NewCredential(
-        value=SecretStr(value),
-        credential=PasswordCredential(
-            key_id=f"key-of-{value[:3]}", display_name="x", start=NOW, end=NOW + timedelta(days=180)
-        ),
+        type=CredentialType.CLIENT_SECRET,
+        values={"AZURE_CLIENT_SECRET": SecretStr(value)},
+        key_id=f"key-of-{value[:3]}",
         nonce="n1",
+        expires_at=NOW + timedelta(days=180),
         written_at=NOW,
     )
     return Content(

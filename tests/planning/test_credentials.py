@@ -5,16 +5,17 @@ from datetime import timedelta
 
 import pytest
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning import credentials
 from fhir_app_operator.planning.model import (
     Application,
     Intent,
+    IssuePolicy,
     Observed,
-    SecretPolicy,
     SecretState,
 )
-from fhir_app_operator.planning.plan import credential_plan
-from tests.planning.worlds import NOW, POLICY, desired, password
+from fhir_app_operator.planning.plan import credential_plan, next_due
+from tests.planning.worlds import CERTIFICATE, NOW, POLICY, desired, key, password
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -31,6 +32,7 @@ def observed(*passwords, key_id="k1", written_at=NOW - 2 * DAY, intent=None, **s
 
 
 CURRENT = password("k1", "n1", NOW - 2 * DAY)
+SIGNED = desired("Service", credential=CERTIFICATE)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_type_without_credentials_never_issues():
 
 
 def test_renewal_counts_from_the_lifetime_that_was_granted():
-    policy = SecretPolicy(duration=90 * DAY)
+    policy = IssuePolicy(duration=90 * DAY)
     granted = password("k", lifetime=30 * DAY)
     assert credentials.renew_at(policy, granted) == NOW + 20 * DAY
     policy = replace(policy, renew_before=5 * DAY)
@@ -71,17 +73,17 @@ def test_renewal_counts_from_the_lifetime_that_was_granted():
 
 
 def test_a_renew_before_longer_than_the_granted_lifetime_does_not_loop():
-    policy = SecretPolicy(duration=90 * DAY, renew_before=60 * DAY)
+    policy = IssuePolicy(duration=90 * DAY, renew_before=60 * DAY)
     assert credentials.renew_at(policy, password("k", lifetime=30 * DAY)) == NOW + 15 * DAY
 
 
 @pytest.mark.parametrize(
     ("policy", "length"),
     [
-        (SecretPolicy(duration=180 * DAY), DAY),
-        (SecretPolicy(duration=6 * HOUR), 2 * HOUR),
-        (SecretPolicy(duration=180 * DAY, renew_before=3 * HOUR), 3 * HOUR),
-        (SecretPolicy(duration=180 * DAY, overlap=HOUR), HOUR),
+        (IssuePolicy(duration=180 * DAY), DAY),
+        (IssuePolicy(duration=6 * HOUR), 2 * HOUR),
+        (IssuePolicy(duration=180 * DAY, renew_before=3 * HOUR), 3 * HOUR),
+        (IssuePolicy(duration=180 * DAY, overlap=HOUR), HOUR),
     ],
 )
 def test_the_overlap_never_outlasts_the_renewal_margin(policy, length):
@@ -193,3 +195,40 @@ def test_the_pause_between_unplanned_issues_doubles_up_to_an_hour():
         issue = credentials.due(WANTED, replace(observed(*own), secret=None), NOW, POLICY)
         pauses.append((issue.at - NOW).total_seconds() / 60)
     assert pauses == [0, 5, 10, 20, 40, 60, 60, 60]
+
+
+def switched(secret_type, *, key_id, written_at=NOW - 2 * DAY):
+    app = Application(object_id="o", app_id="a", passwords=(CURRENT,), keys=(key("c1", "n2", NOW),))
+    secret = SecretState(
+        ours=True, type=secret_type, key_id=key_id, written_at=written_at,
+        credential_intact=True, holds_credential=True,
+    )  # fmt: skip
+    return Observed(application=app, secret=secret)
+
+
+def test_another_type_of_credential_is_issued_while_the_old_one_still_works():
+    before = observed(CURRENT, type=CredentialType.CLIENT_SECRET)
+    issue = credentials.due(SIGNED, before, NOW, POLICY)
+    assert (issue.reason, issue.at, issue.planned) == ("CredentialTypeChanged", NOW, True)
+    owned = replace(before.application, tags=frozenset({SIGNED.registration.owner_tag}))
+    (intent,) = credential_plan(SIGNED, replace(before, application=owned), NOW, POLICY)
+    assert (intent.type, intent.reason) == (CredentialType.CERTIFICATE, "CredentialTypeChanged")
+
+
+def test_a_switch_that_failed_is_tried_again_after_a_pause():
+    issue = credentials.due(SIGNED, switched(None, key_id="k1"), NOW, POLICY)
+    assert issue.at == NOW + timedelta(minutes=5)
+
+
+def test_after_a_switch_the_old_type_retires_when_the_overlap_ends():
+    world = switched(CredentialType.CERTIFICATE, key_id="c1", written_at=NOW)
+    assert credentials.due(SIGNED, world, NOW, POLICY) is None
+    ((at, action),) = credentials.revocations(SIGNED, world, NOW, POLICY)
+    assert (at, action.type, action.key_id) == (NOW + DAY, CredentialType.CLIENT_SECRET, "k1")
+
+
+def test_a_certificate_is_looked_at_again_when_late_writes_have_landed():
+    world = switched(CredentialType.CERTIFICATE, key_id="c1", written_at=NOW)
+    assert next_due(SIGNED, world, NOW, POLICY) == NOW + POLICY.replication_window
+    later = NOW + POLICY.replication_window
+    assert next_due(SIGNED, world, later, POLICY) == NOW + DAY

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.planning import notices
 from fhir_app_operator.planning.conditions import Reporter
@@ -14,6 +15,7 @@ from fhir_app_operator.planning.model import (
     AppRole,
     CreateServicePrincipal,
     IssueCredential,
+    IssuePolicy,
     RecordIntent,
     RestoreApplication,
     RestoreServicePrincipal,
@@ -24,7 +26,9 @@ from fhir_app_operator.planning.model import (
 from tests.planning.worlds import NOW, desired, password
 
 HOUR = timedelta(hours=1)
-RENEWAL = IssueCredential(nonce="n", duration=HOUR, reason="CredentialDueForRenewal")
+POLICY = IssuePolicy(duration=HOUR)
+RENEWAL = IssueCredential(nonce="n", policy=POLICY, reason="CredentialDueForRenewal")
+INTENT = RecordIntent(type=CredentialType.CLIENT_SECRET, reason="CredentialDueForRenewal")
 
 
 def reporter(previous=()):
@@ -61,7 +65,7 @@ def test_a_turn_is_told_once_with_the_conditions_reason(before, after, told):
         (RestoreServicePrincipal(object_id="o"), "service_principal"),
         (CreateServicePrincipal(), "service_principal"),
         (WriteSecret(reason="SecretDiffers"), "secret"),
-        (IssueCredential(nonce="n", duration=HOUR, reason="SecretDeleted"), "credential"),
+        (IssueCredential(nonce="n", policy=POLICY, reason="SecretDeleted"), "credential"),
     ],
 )
 def test_a_repair_names_what_differed(action, what):
@@ -71,10 +75,11 @@ def test_a_repair_names_what_differed(action, what):
 
 
 def test_a_renewal_is_no_drift():
-    renewal = IssueCredential(nonce="n", duration=HOUR, reason="CredentialDueForRenewal")
+    renewal = IssueCredential(nonce="n", policy=POLICY, reason="CredentialDueForRenewal")
     (notice,) = notices.of_actions((renewal,))
     assert notice.reason == "CredentialRenewed"
-    assert notices.of_actions((RevokeCredential(key_id="k", reason="OverlapEnded"),)) == ()
+    retired = RevokeCredential(type=CredentialType.CLIENT_SECRET, key_id="k", reason="OverlapEnded")
+    assert notices.of_actions((retired,)) == ()
 
 
 @pytest.mark.parametrize(
@@ -82,8 +87,8 @@ def test_a_renewal_is_no_drift():
     [
         ((RENEWAL,), None, "success"),
         ((), RENEWAL, "failure"),
-        ((), RecordIntent(reason="CredentialDueForRenewal"), "failure"),
-        ((RecordIntent(reason="CredentialDueForRenewal"),), None, None),
+        ((), INTENT, "failure"),
+        ((INTENT,), None, None),
         ((), replace(RENEWAL, reason="SecretDeleted"), None),
         ((UpdateApplication(changes=ApplicationChanges(display_name="x")),), None, None),
     ],

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.planning.model import (
     ApplicationChanges,
@@ -38,6 +39,8 @@ from tests.planning.worlds import (
     identity,
     password,
 )
+
+SECRET = CredentialType.CLIENT_SECRET
 
 
 def converged(kind="Service", **spec):
@@ -170,7 +173,9 @@ def test_an_intent_of_an_earlier_pass_is_replaced_before_anything_is_issued():
     world = converged()
     stale = replace(world.observed.intent, nonce="old", fresh=False)
     observed = replace(world.observed, secret=None, intent=stale)
-    assert plan(world.wanted, observed, NOW, POLICY) == (RecordIntent(reason="SecretDeleted"),)
+    assert plan(world.wanted, observed, NOW, POLICY) == (
+        RecordIntent(type=SECRET, reason="SecretDeleted"),
+    )
 
 
 def test_a_secret_lost_again_and_again_waits():
@@ -217,7 +222,7 @@ def test_deletion_revokes_ours_then_deletes():
     app = replace(app, passwords=(*app.passwords, theirs))
     mine = app.passwords[0].key_id
     assert deletion_plan(identity(), replace(world.observed, application=app), purge=False) == (
-        RevokeCredential(key_id=mine, reason="RegistrationDeleted"),
+        RevokeCredential(type=SECRET, key_id=mine, reason="RegistrationDeleted"),
         DeleteApplication(),
     )
 

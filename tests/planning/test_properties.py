@@ -6,7 +6,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.planning import credentials
 from fhir_app_operator.planning.credentials import ours, published
 from fhir_app_operator.planning.model import (
     Application,
@@ -17,9 +19,22 @@ from fhir_app_operator.planning.model import (
     SecretState,
 )
 from fhir_app_operator.planning.plan import credential_usable, deletion_plan, plan
-from tests.planning.worlds import NOW, POLICY, TYPES, Directories, desired, identity, password
+from tests.planning.worlds import (
+    CERTIFICATE,
+    NOW,
+    POLICY,
+    TYPES,
+    Directories,
+    desired,
+    identity,
+    key,
+    password,
+)
 
 kinds = st.sampled_from(TYPES)
+wants = st.sampled_from([
+    *(desired(kind) for kind in TYPES), desired("Service", credential=CERTIFICATE),
+])  # fmt: skip
 texts = st.sampled_from(["", "clinic/portal", "something else"])
 uris = st.frozensets(st.sampled_from(["https://portal.example/a", "https://x.example/"]))
 ages = st.integers(min_value=0, max_value=400 * 24)
@@ -46,11 +61,21 @@ def passwords(draw):
 
 
 @st.composite
+def keys(draw):
+    made = []
+    for index in range(draw(st.integers(0, 3))):
+        start = NOW - timedelta(hours=draw(ages))
+        name = draw(st.sampled_from([f"fhirapps:uid-1:c{index}", "theirs", None]))
+        made.append(replace(key(f"c{index}", start=start), display_name=name))
+    return tuple(made)
+
+
+@st.composite
 def applications(draw):
     tags = frozenset({identity().owner_tag}) | draw(st.frozensets(st.just("theirs")))
     return Application(
         object_id="object-1", app_id="app-1", display_name=draw(texts), tags=tags,
-        app_roles=tuple(draw(roles)), passwords=draw(passwords()),
+        app_roles=tuple(draw(roles)), passwords=draw(passwords()), keys=draw(keys()),
         identifier_uris=draw(uris), token_version=draw(st.sampled_from([None, 1, 2])),
         is_fallback_public_client=draw(st.booleans()), created_at=NOW,
     )  # fmt: skip
@@ -62,7 +87,8 @@ def secrets(draw):
         ours=True, current=draw(st.booleans()), owner_reference=draw(st.booleans()),
         data=draw(st.sampled_from([{}, {"FOREIGN": "x"}])),
         holds_credential=True, credential_intact=draw(st.booleans()),
-        key_id=draw(st.sampled_from(["k0", "k1", "k9", None])), nonce="n0",
+        type=draw(st.sampled_from([*CredentialType, None])),
+        key_id=draw(st.sampled_from(["k0", "k1", "k9", "c0", "c1", None])), nonce="n0",
         expires_at=NOW + timedelta(hours=draw(ages)),
         written_at=draw(st.one_of(st.none(), ages.map(lambda h: NOW - timedelta(hours=h)))),
     )  # fmt: skip
@@ -87,32 +113,36 @@ def settle(world, rounds=30):
     raise AssertionError(f"it does not converge: {world.log}")
 
 
-@given(kinds, worlds)
+@given(wants, worlds)
 @settings(max_examples=300, deadline=None)
-def test_every_world_converges_to_a_usable_secret(kind, observed):
-    world = Directories(desired(kind), observed)
+def test_every_world_converges_to_a_usable_secret(wanted, observed):
+    world = Directories(wanted, observed)
     try:
         settle(world)
     except OperatorError as error:
         assert error.reason == "CredentialRateLimited"
         return
-    passwords_now = world.observed.application.passwords
+    credentials_now = world.observed.application.credentials
     if world.wanted.credential and world.observed.secret.credential_intact:
+        current = published(world.observed.secret, credentials_now)
+        assert current is None or current.type is world.wanted.credential.type or not (
+            credentials.due(world.wanted, world.observed, NOW, POLICY).at <= NOW
+        )  # fmt: skip
         young = world.observed.secret.written_at is not None and (
             world.observed.secret.written_at + POLICY.replication_window > NOW
         )
-        assert published(world.observed.secret, passwords_now) is not None or young
+        assert published(world.observed.secret, credentials_now) is not None or young
     if world.wanted.credential is None:
         assert not world.observed.secret.holds_credential
-        assert ours(world.wanted, passwords_now) == []
+        assert ours(world.wanted, credentials_now) == []
 
 
-@given(kinds, worlds, st.integers(1, 8))
+@given(wants, worlds, st.integers(1, 8))
 @settings(max_examples=300, deadline=None)
 def test_a_crash_after_any_action_still_converges_without_a_second_application(
-    kind, observed, survives
+    wanted, observed, survives
 ):
-    world = Directories(desired(kind), observed)
+    world = Directories(wanted, observed)
     try:
         for _ in range(survives):
             actions = plan(world.wanted, world.observed, NOW, POLICY)
@@ -130,10 +160,10 @@ def test_a_crash_after_any_action_still_converges_without_a_second_application(
     assert len(creates) == (0 if observed.application else 1)
 
 
-@given(worlds)
+@given(st.sampled_from([None, CERTIFICATE]), worlds)
 @settings(max_examples=300, deadline=None)
-def test_the_credential_in_the_secret_is_never_revoked_and_strangers_never_are(observed):
-    wanted = desired("Service")
+def test_the_credential_in_the_secret_is_never_revoked_and_strangers_never_are(kind, observed):
+    wanted = desired("Service", credential=kind)
     try:
         actions = plan(wanted, observed, NOW, POLICY)
     except OperatorError:
@@ -142,7 +172,7 @@ def test_the_credential_in_the_secret_is_never_revoked_and_strangers_never_are(o
     if observed.secret and observed.secret.credential_intact:
         assert observed.secret.key_id not in revoked
     if observed.application:
-        strange = {p.key_id for p in observed.application.passwords
+        strange = {p.key_id for p in observed.application.credentials
                    if identity().nonce_of(p.display_name) is None}  # fmt: skip
         assert not revoked & strange
 

@@ -13,6 +13,7 @@ from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
 from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
     CreateApplication,
+    KeyCredential,
     Observed,
     PasswordCredential,
     Policy,
@@ -63,6 +64,7 @@ SPECS = {
     },
 }
 TYPES = tuple(SPECS)
+CERTIFICATE = {"certificate": {"issue": {}}}
 
 
 def registration(kind, name="portal", uid="uid-1", **spec):
@@ -88,6 +90,13 @@ def password(key_id, nonce="n1", start=NOW, lifetime=timedelta(hours=4320), name
     display_name = name if name is not None else f"fhirapps:uid-1:{nonce}"
     return PasswordCredential(
         key_id=key_id, display_name=display_name, start=start, end=start + lifetime
+    )
+
+
+def key(key_id, nonce="n1", start=NOW, lifetime=timedelta(hours=4320)):
+    """A certificate of ours."""
+    return KeyCredential(
+        key_id=key_id, display_name=f"fhirapps:uid-1:{nonce}", start=start, end=start + lifetime
     )
 
 

@@ -32,6 +32,8 @@ RECONCILE_REQUESTED_ANNOTATION: Final = f"{GROUP}/reconcile-requested-at"
 
 KEY_ID_ANNOTATION: Final = f"{GROUP}/key-id"
 """On a Secret: the key id, in Entra, of the credential that it holds."""
+CREDENTIAL_TYPE_ANNOTATION: Final = f"{GROUP}/credential-type"
+"""On a Secret: what was published in it, as `status.credentials[].type`."""
 NONCE_ANNOTATION: Final = f"{GROUP}/nonce"
 """On a Secret: the mark that the credential's display name in Entra ends with."""
 EXPIRES_AT_ANNOTATION: Final = f"{GROUP}/expires-at"

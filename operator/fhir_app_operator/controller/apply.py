@@ -1,13 +1,13 @@
 """Writes: each action of a plan, one at a time, with the answer folded into what was observed.
 
-Actions on credentials and the Secret are taken in `credentials`.
+Actions on credentials are taken in `credentials`, the Secret is written in `publication`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from fhir_app_operator.controller import credentials, observe
+from fhir_app_operator.controller import credentials, observe, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
@@ -55,11 +55,11 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
             created = await connection.service_principals.upsert(application.app_id, young=young)
             work.observed = replace(work.observed, service_principal_id=created)
         case RecordIntent():
-            await credentials.record_intent(world, work)
+            await credentials.record_intent(world, work, action)
         case IssueCredential():
             await credentials.issue(world, work, connection, action)
         case WriteSecret():
-            await credentials.write_secret(world, work)
+            await publication.write_secret(world, work)
         case RevokeCredential():
             await credentials.revoke(world, work, connection, action)
         case DeleteApplication():

@@ -23,17 +23,19 @@ from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
 from fhir_app_operator.controller.servers import Servers
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.graph.applications import Applications
-from fhir_app_operator.graph.auth import OperatorCredential, SignIn, TokenSource
+from fhir_app_operator.graph.auth import ClientCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient, Observe
 from fhir_app_operator.graph.deleted_items import DeletedItems
 from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
+from fhir_app_operator.graph.key_credentials import KeyCredentials
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.transport import DaemonThreads, Outbound, UnreadableBundle
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
+from fhir_app_operator.planning.model import KeyCredential
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
 """How long a replaced connection stays open for the passes that still use it."""
@@ -51,6 +53,7 @@ class Connection:
     tokens: TokenSource
     applications: Applications
     service_principals: ServicePrincipals
+    key_credentials: KeyCredentials
     deleted_items: DeletedItems
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
@@ -58,6 +61,8 @@ class Connection:
     servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
+    keys: dict[str, tuple[KeyCredential, ...]] = field(default_factory=dict)
+    """The certificates that were seen then: lists do not show them."""
     _graph_ids: PermissionIds | None = None
     _graph_ids_flight: Flight[PermissionIds] = field(default_factory=Flight)
 
@@ -85,6 +90,7 @@ class Connection:
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""
         self.verified.pop(uid, None)
+        self.keys.pop(uid, None)
         self.servers.forget(uid)
 
 
@@ -220,13 +226,14 @@ class Connections:
             applications=Applications(graph),
             service_principals=service_principals,
             inventory=Inventory(graph, service_principals, tenant.spec.client_id, self._clock),
+            key_credentials=KeyCredentials(graph),
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
             openid=OpenIdConfigurations(where, pools.login),
         )
         return connection, pools
 
-    def _reader(self, tenant: EntraTenant) -> Callable[[], Awaitable[OperatorCredential]]:
+    def _reader(self, tenant: EntraTenant) -> Callable[[], Awaitable[ClientCredential]]:
         auth = tenant.spec.auth
         if auth.client_secret is not None:
             secret_ref = auth.client_secret.secret_ref
@@ -235,11 +242,11 @@ class Connections:
             return partial(self._certificate, auth.certificate.secret_ref.name)
         return self._assertion
 
-    async def _client_secret(self, name: str, key: str) -> OperatorCredential:
-        return OperatorCredential(client_secret=await self._value(name, key))
+    async def _client_secret(self, name: str, key: str) -> ClientCredential:
+        return ClientCredential(client_secret=await self._value(name, key))
 
-    async def _certificate(self, name: str) -> OperatorCredential:
-        return OperatorCredential(
+    async def _certificate(self, name: str) -> ClientCredential:
+        return ClientCredential(
             private_key=await self._value(name, "tls.key"),
             certificate=(await self._value(name, "tls.crt")).get_secret_value(),
         )
@@ -256,7 +263,7 @@ class Connections:
             )
         return SecretStr(text)
 
-    async def _assertion(self) -> OperatorCredential:
+    async def _assertion(self) -> ClientCredential:
         path = self._identity.token_file
         if path is None:
             raise Waiting(
@@ -265,7 +272,7 @@ class Connections:
                 "AZURE_FEDERATED_TOKEN_FILE (the azure-workload-identity webhook does)",
             )
         try:
-            return OperatorCredential(assertion=SecretStr(path.read_text().strip()))
+            return ClientCredential(assertion=SecretStr(path.read_text().strip()))
         except OSError as error:
             raise Waiting(
                 "CredentialNotFound",

@@ -1,40 +1,55 @@
-"""Credentials: intent, issue, probe, publish, revoke; and the Secret, which is written here only.
+"""Credentials: intent, register, probe, publish, revoke. When and why is decided in planning.
 
-The value of a client secret exists only inside `issue`: asked for, probed, published, forgotten.
-When and why is decided in `planning.credentials`.
+A client secret or private key exists only inside `issue`: made, probed, published, forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from pydantic import SecretStr
 
-from fhir_app_operator.api.v1alpha1 import PendingCredential
-from fhir_app_operator.controller import observe
+from fhir_app_operator.api.v1alpha1 import CredentialType, PendingCredential
+from fhir_app_operator.controller import certificates, observe, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, Waiting
-from fhir_app_operator.graph.applications import IssuedPassword
-from fhir_app_operator.graph.auth import Probe
-from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
-from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.graph.auth import ClientCredential, Probe
+from fhir_app_operator.kube.secrets import KEYS_OF, NewCredential
+from fhir_app_operator.planning.desired import (
+    CERTIFICATE_KEY,
+    CLIENT_SECRET_KEY,
+    COMBINED_KEY,
+    PRIVATE_KEY_KEY,
+    THUMBPRINT_KEY,
+)
 from fhir_app_operator.planning.model import (
+    DatedCredential,
     Intent,
     IssueCredential,
-    PasswordCredential,
+    KeyCredential,
+    RecordIntent,
     RevokeCredential,
 )
 
 _PROBE_PAUSES: Final = (0.5, 1.0, 2.0, 3.0)
-_PUBLISH_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 
 
-async def record_intent(world: World, work: Pass) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A credential that the directory has, with what a workload proves itself by."""
+
+    credential: DatedCredential
+    proof: ClientCredential
+    values: Mapping[str, SecretStr]
+
+
+async def record_intent(world: World, work: Pass, action: RecordIntent) -> None:
     """Make the intent durable before anybody asks the directory: design rule of the protocol.
 
     The Secret is rehearsed first: a credential that cannot be published must not be made.
@@ -45,19 +60,24 @@ async def record_intent(world: World, work: Pass) -> None:
     """
     now = world.clock()
     nonce = world.nonce()
-    nobody = PasswordCredential(key_id=nonce, display_name=None, start=now, end=now)
-    stand_in = NewCredential(value=SecretStr(nonce), credential=nobody, nonce=nonce, written_at=now)
-    await world.secrets.rehearse(work.secret, _content(work, stand_in))
-    pending = PendingCredential(nonce=nonce, requested_at=now)
+    stand_in = NewCredential(
+        type=action.type, values=dict.fromkeys(KEYS_OF[action.type], SecretStr(nonce)),
+        key_id=nonce, nonce=nonce, expires_at=now, written_at=now,
+    )  # fmt: skip
+    await publication.rehearse(world, work, stand_in)
+    pending = PendingCredential(type=action.type, nonce=nonce, requested_at=now)
     status = work.registration.status.model_copy(
         update={**recorded(work), "pending_credential": pending}
     )
     await write_status(world, work, status)
-    work.observed = replace(work.observed, intent=Intent(nonce=nonce, requested_at=now, fresh=True))
+    work.observed = replace(
+        work.observed,
+        intent=Intent(nonce=nonce, requested_at=now, fresh=True, type=action.type),
+    )
 
 
 async def issue(world: World, work: Pass, connection: Connection, action: IssueCredential) -> None:
-    """Ask for a credential, try it at the token endpoint, and publish it in the Secret.
+    """Register a credential, try it at the token endpoint, and publish it in the Secret.
 
     Raises:
         Waiting, Stalled, Conflict: it was not published; what was made is found by its nonce.
@@ -65,31 +85,100 @@ async def issue(world: World, work: Pass, connection: Connection, action: IssueC
     application = work.known_application()
     now = world.clock()
     # Whatever happens from here on, this intent is used up.
-    work.observed = replace(
-        work.observed, intent=Intent(nonce=action.nonce, requested_at=now, fresh=False)
-    )
+    used = Intent(nonce=action.nonce, requested_at=now, type=action.policy.type)
+    work.observed = replace(work.observed, intent=used)
+    if action.policy.type is CredentialType.CERTIFICATE:
+        made = await _register_certificate(world, work, connection, action)
+    else:
+        made = await _ask_for_secret(world, work, connection, action)
+    work.observed = replace(work.observed, application=application.with_credential(made.credential))
+    await _probe(world, connection, application.app_id, made.proof)
+    credential = NewCredential(
+        type=made.credential.type, values=made.values, key_id=made.credential.key_id,
+        nonce=action.nonce, expires_at=made.credential.end, written_at=world.clock(),
+    )  # fmt: skip
+    await publication.publish(world, work, credential)
+
+
+async def _ask_for_secret(
+    world: World, work: Pass, connection: Connection, action: IssueCredential
+) -> _Made:
+    application = work.known_application()
+    now = world.clock()
     issued = await connection.applications.add_password(
         application,
         work.identity.credential_name(action.nonce),
-        now + action.duration,
+        now + action.policy.duration,
         young=observe.is_young(application, now, world.policy),
     )
-    passwords = (*application.passwords, issued.credential)
-    work.observed = replace(work.observed, application=replace(application, passwords=passwords))
-    await _probe(world, connection, application.app_id, issued)
-    await _publish(world, work, issued, action.nonce)
+    return _Made(
+        credential=issued.credential,
+        proof=ClientCredential(client_secret=issued.value),
+        values={CLIENT_SECRET_KEY: issued.value},
+    )
 
 
-async def _probe(world: World, connection: Connection, app_id: str, issued: IssuedPassword) -> None:
-    """Ask the token endpoint until it accepts the secret; only then may anybody get it."""
+async def _register_certificate(
+    world: World, work: Pass, connection: Connection, action: IssueCredential
+) -> _Made:
+    application = work.known_application()
+    now = world.clock().replace(microsecond=0)
+    end = now + action.policy.duration
+    pair = await asyncio.to_thread(
+        certificates.self_signed, work.name, action.policy.key_size, now, end
+    )
+    key = KeyCredential(
+        key_id=work.identity.key_id(action.nonce),
+        display_name=work.identity.credential_name(action.nonce),
+        start=now, end=end,
+    )  # fmt: skip
+    await connection.key_credentials.add(
+        application, key, pair.der, now=now, expected=_known_keys(world, work),
+        young=observe.is_young(application, now, world.policy),
+    )  # fmt: skip
+    private = pair.private_key
+    return _Made(
+        credential=key,
+        proof=ClientCredential(private_key=private, certificate=pair.certificate),
+        values={
+            CERTIFICATE_KEY: SecretStr(pair.certificate),
+            PRIVATE_KEY_KEY: private,
+            COMBINED_KEY: SecretStr(private.get_secret_value() + pair.certificate),
+            THUMBPRINT_KEY: SecretStr(pair.thumbprint),
+        },
+    )
+
+
+def _known_keys(world: World, work: Pass) -> frozenset[str]:
+    """Key ids that the directory must show before its list of certificates may be written.
+
+    What this pass saw, and what the Secret holds if that is so young that it may not show yet.
+    """
+    secret = work.observed.secret
+    now = world.clock()
+    known = {key.key_id for key in work.known_application().keys if key.end > now}
+    if (
+        secret is not None
+        and secret.type is CredentialType.CERTIFICATE
+        and secret.written_at is not None
+        and now < secret.written_at + world.policy.replication_window
+    ):
+        known.add(secret.key_id or "")
+    return frozenset(known)
+
+
+async def _probe(
+    world: World, connection: Connection, app_id: str, proof: ClientCredential
+) -> None:
+    """Ask the token endpoint until it accepts the credential; only then may anybody get it."""
     deadline = world.clock() + world.probe_timeout
     pauses = _pauses(_PROBE_PAUSES)
-    while await connection.sign_in.probe(app_id, issued.value) is Probe.NOT_YET:
+    while await connection.sign_in.probe(app_id, proof) is Probe.NOT_YET:
         pause = pauses()
         if world.clock() + timedelta(seconds=pause) > deadline:
             raise Waiting(
                 "NotYetReplicated",
-                "the sign-in service did not accept a fresh client secret within "
+                "the sign-in service did not accept a fresh credential within "
                 f"{world.probe_timeout.total_seconds():.0f} seconds; a new one will be issued",
             )
         await world.sleep(pause)
@@ -105,71 +194,10 @@ def _pauses(first: tuple[float, ...]) -> Callable[[], float]:
     return pause
 
 
-async def _publish(world: World, work: Pass, issued: IssuedPassword, nonce: str) -> None:
-    """Write the Secret, asking an API server that does not answer again.
-
-    The value cannot be had a second time.
-    """
-    content = _content(
-        work,
-        NewCredential(
-            value=issued.value, credential=issued.credential, nonce=nonce,
-            written_at=world.clock(),
-        ),
-    )  # fmt: skip
-    for pause in (*_PUBLISH_PAUSES, None):
-        try:
-            written = await world.secrets.write(work.secret, content)
-        except Conflict:
-            written = await _written_earlier(world, work, nonce)
-        except Waiting:
-            if pause is None:
-                raise
-            await world.sleep(pause)
-            continue
-        _fold_secret(work, written)
-        return
-
-
-async def _written_earlier(world: World, work: Pass, nonce: str) -> LiveSecret:
-    """Return the Secret if a lost answer of ours is what made it change, else raise Conflict."""
-    found = await world.secrets.read(work.identity, work.registration.secret_name)
-    if found is None or not found.state.credential_intact or found.state.nonce != nonce:
-        raise Conflict("the Secret changed while its credential was renewed")
-    return found
-
-
-async def write_secret(world: World, work: Pass) -> None:
-    """Bring the Secret's other data and metadata in order; the credential in it stays.
-
-    Raises:
-        Conflict: it changed since it was read.
-        Stalled: `SecretConflict`.
-    """
-    _fold_secret(work, await world.secrets.write(work.secret, _content(work, None)))
-
-
-def _content(work: Pass, credential: NewCredential | None) -> Content:
-    desired = work.wanted()
-    return Content(
-        registration=work.identity,
-        name=desired.secret_name,
-        data=resolved(desired.connection, work.known_application().app_id),
-        owned=desired.secret_owned,
-        keep_credential=desired.credential is not None,
-        credential=credential,
-    )
-
-
-def _fold_secret(work: Pass, secret: LiveSecret) -> None:
-    work.secret = secret
-    work.observed = replace(work.observed, secret=secret.state)
-
-
 async def revoke(
     world: World, work: Pass, connection: Connection, action: RevokeCredential
 ) -> None:
-    """Remove a client secret, unless the Secret turns out to hold it by now.
+    """Take a credential off the application, unless the Secret turns out to hold it by now.
 
     Raises:
         Conflict: it does.
@@ -179,6 +207,12 @@ async def revoke(
         live = await world.secrets.read(work.identity, work.registration.secret_name)
         if live is not None and live.state.key_id == action.key_id and work.desired is not None:
             raise Conflict("the Secret holds the credential that was to be revoked")
-    await connection.applications.remove_password(application.object_id, action.key_id)
-    passwords = tuple(p for p in application.passwords if p.key_id != action.key_id)
-    work.observed = replace(work.observed, application=replace(application, passwords=passwords))
+    if action.type is CredentialType.CERTIFICATE:
+        await connection.key_credentials.remove(
+            application, action.key_id, now=world.clock(), expected=_known_keys(world, work)
+        )
+    else:
+        await connection.applications.remove_password(application.object_id, action.key_id)
+    work.observed = replace(
+        work.observed, application=application.without_credential(action.key_id)
+    )

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fhir_app_operator.api.names import RECONCILE_REQUESTED_ANNOTATION
-from fhir_app_operator.api.v1alpha1 import FhirAppRegistration, RegistrationStatus
+from fhir_app_operator.api.v1alpha1 import CredentialType, FhirAppRegistration, RegistrationStatus
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning import conditions
-from fhir_app_operator.planning.model import Application, Intent, Policy
+from fhir_app_operator.planning.credentials import certificate_settles
+from fhir_app_operator.planning.model import Application, Intent, KeyCredential, Policy
 
 _VERIFY_EVERY: Final = timedelta(days=1)
 _SETTLED_NEGATIVES: Final = timedelta(minutes=1)
@@ -46,7 +48,7 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     may confirm that nothing differs, but never that something does.
     """
     status, uid = work.registration.status, work.identity.uid
-    if status.object_id is None or _verification_due(connection, uid, world.clock()):
+    if status.object_id is None or _verification_due(world, work, connection):
         return False
     snapshot = await connection.inventory.snapshot(world.snapshot_age)
     application = snapshot.applications.get(status.object_id)
@@ -54,7 +56,7 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
         return False
     work.observed = replace(
         work.observed,
-        application=application,
+        application=replace(application, keys=connection.keys.get(uid, _reported_keys(work))),
         service_principal_id=snapshot.service_principals.get(application.app_id),
         recorded_object_id=status.object_id,
         recorded_app_id=status.app_id,
@@ -64,8 +66,28 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     return True
 
 
-def _verification_due(connection: Connection, uid: str, now: datetime) -> bool:
-    """Whether the daily live read is due; the first ones are spread by the UID's digits."""
+def _reported_keys(work: Pass) -> tuple[KeyCredential, ...]:
+    """The certificates of ours that status reports: what was seen before the process started."""
+    return tuple(
+        KeyCredential(
+            key_id=each.key_id, display_name=work.identity.credential_name(each.key_id),
+            start=each.start_time, end=each.end_time,
+        )
+        for each in work.registration.status.credentials
+        if each.type is CredentialType.CERTIFICATE
+    )  # fmt: skip
+
+
+def _verification_due(world: World, work: Pass, connection: Connection) -> bool:
+    """Whether a live read is due: daily, and once more after a certificate was published.
+
+    The list of certificates is written as a whole: one that a dead process sent may have landed
+    after ours. The first daily reads are spread by the UID's digits.
+    """
+    uid, now = work.identity.uid, world.clock()
+    settled = certificate_settles(work.observed, world.policy)
+    if settled is not None and connection.verified.get(uid, now) < settled <= now:
+        return True
     if uid not in connection.verified:
         share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
         connection.verified[uid] = now - share * _VERIFY_EVERY
@@ -83,6 +105,11 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
     application = await applications.by_unique_name(work.identity.unique_name)
     if application is None and status.object_id is not None:
         application = await applications.by_object_id(status.object_id)
+    if application is not None and _may_hold(work, CredentialType.CERTIFICATE):
+        keys = await connection.key_credentials.of(application.object_id)
+        if keys is None:
+            raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
+        application = replace(application, keys=keys)
     binned = None if application else await _own_in_bin(work, connection)
     work.entra_read = True
     work.observed = replace(
@@ -96,6 +123,20 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
         **_missing(work.registration, application or binned, world.clock(), world.policy),
     )
     await _observe_service_principal(work, connection, application, binned)
+
+
+def _may_hold(work: Pass, kind: CredentialType) -> bool:
+    """Whether the application may hold credentials of that type that are ours.
+
+    A status without conditions was never written, or was wiped: then all is possible.
+    """
+    status, wanted, secret = work.registration.status, work.desired, work.observed.secret
+    return (
+        not status.conditions
+        or kind in status.credential_types
+        or (wanted is not None and wanted.credential is not None and wanted.credential.type is kind)
+        or (secret is not None and secret.type is kind)
+    )
 
 
 async def _own_in_bin(work: Pass, connection: Connection) -> Application | None:
@@ -145,7 +186,9 @@ def _missing(
 
 def _intent(status: RegistrationStatus) -> Intent | None:
     pending = status.pending_credential
-    return Intent(nonce=pending.nonce, requested_at=pending.requested_at) if pending else None
+    if pending is None:
+        return None
+    return Intent(nonce=pending.nonce, requested_at=pending.requested_at, type=pending.type)
 
 
 def is_young(application: Application, now: datetime, policy: Policy) -> bool:

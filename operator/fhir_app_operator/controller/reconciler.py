@@ -196,8 +196,10 @@ class Reconciler:
         work.fenced = work.fenced or makes
 
     def _remember(self, work: Pass, connection: Connection) -> None:
-        """Keep a server's permission ids for its clients' passes."""
+        """Keep what later passes need: a server's permission ids, and what no list shows."""
         application = work.observed.application
+        if application and application.keys:
+            connection.keys[work.identity.uid] = application.keys
         if application and work.registration.spec.type is AppType.RESOURCE:
             connection.servers.remember(work.identity.uid, application)
 

@@ -131,18 +131,21 @@ def _credentials(work: Pass, now: datetime) -> tuple[CredentialStatus, ...]:
         return work.registration.status.credentials
     secret = work.observed.secret
     active = secret.key_id if secret and secret.credential_intact else None
-    own = credentials.ours(work.desired, application.passwords)
+    own = credentials.ours(work.desired, application.credentials)
     entries = [
         CredentialStatus(
-            key_id=password.key_id,
-            state=CredentialState.ACTIVE if password.key_id == active else CredentialState.RETIRING,
-            start_time=password.start,
-            end_time=password.end,
+            type=credential.type,
+            key_id=credential.key_id,
+            state=CredentialState.ACTIVE
+            if credential.key_id == active
+            else CredentialState.RETIRING,
+            start_time=credential.start,
+            end_time=credential.end,
             retired_at=None
-            if password.key_id == active
-            else work.observed.retired.get(password.key_id, now),
+            if credential.key_id == active
+            else work.observed.retired.get(credential.key_id, now),
         )
-        for password in own[-32:]
+        for credential in own[-32:]
     ]
     return tuple(sorted(entries, key=lambda entry: (entry.state, entry.start_time, entry.key_id)))
 

@@ -58,7 +58,7 @@ def held_state(work: Pass) -> Desired | None:
     The Secret's data stays as it is. None if there is no credential to keep: no such type, or no
     Secret of ours yet.
     """
-    policy, secret = desired.secret_policy(work.registration), work.observed.secret
+    policy, secret = desired.issue_policy(work.registration), work.observed.secret
     if policy is None or secret is None or not secret.ours or not secret.holds_credential:
         return None
     return Desired(

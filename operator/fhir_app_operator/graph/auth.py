@@ -1,4 +1,4 @@
-"""Sign-in through MSAL: the operator's own tokens, and the probe of a fresh client secret.
+"""Sign-in through MSAL: the operator's own tokens, and the probe of a fresh credential.
 
 The only importer of msal, which is untyped and blocking: it runs in threads. A new MSAL object is
 made for every attempt, because MSAL replays a refused sign-in from memory for 60 seconds.
@@ -33,15 +33,15 @@ _TRANSIENT_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error",
 
 
 class Probe(Enum):
-    """What the sign-in service thinks of a client secret."""
+    """What the sign-in service thinks of a credential."""
 
     ACCEPTED = "accepted"
     NOT_YET = "not yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorCredential:
-    """What the operator proves itself with: a secret, an assertion, or key and certificate."""
+class ClientCredential:
+    """What a client proves itself with: a secret, an assertion, or key and certificate."""
 
     client_secret: SecretStr | None = None
     assertion: SecretStr | None = None
@@ -113,7 +113,7 @@ class SignIn:
         self._executor = executor
 
     async def acquire(
-        self, client_id: str, credential: OperatorCredential
+        self, client_id: str, credential: ClientCredential
     ) -> tuple[SecretStr, timedelta]:
         """Return an access token for Graph and how long it lives.
 
@@ -132,7 +132,7 @@ class SignIn:
         lifetime = timedelta(seconds=int(answer.get("expires_in") or 0))
         return SecretStr(answer["access_token"]), lifetime
 
-    def _ask(self, client_id: str, credential: OperatorCredential) -> dict[str, Any]:
+    def _ask(self, client_id: str, credential: ClientCredential) -> dict[str, Any]:
         try:
             application = msal.ConfidentialClientApplication(
                 client_id,
@@ -154,8 +154,8 @@ class SignIn:
             ) from None
         return answer
 
-    async def probe(self, client_id: str, secret: SecretStr) -> Probe:
-        """Ask once whether `secret` works already.
+    async def probe(self, client_id: str, credential: ClientCredential) -> Probe:
+        """Ask once whether `credential` works already.
 
         Any refusal for another reason (conditional access, for instance) means that the
         credential itself was taken.
@@ -164,7 +164,7 @@ class SignIn:
             Waiting: as `acquire`.
         """
         try:
-            await self.acquire(client_id, OperatorCredential(client_secret=secret))
+            await self.acquire(client_id, credential)
         except SignInRefused as refusal:
             unproven = refusal.transient or refusal.codes & _NOT_YET
             return Probe.NOT_YET if unproven else Probe.ACCEPTED
@@ -185,7 +185,7 @@ class TokenSource:
         self,
         sign_in: SignIn,
         client_id: str,
-        credential: Callable[[], Awaitable[OperatorCredential]],
+        credential: Callable[[], Awaitable[ClientCredential]],
         clock: Callable[[], datetime],
     ) -> None:
         self._sign_in = sign_in

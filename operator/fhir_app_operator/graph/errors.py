@@ -155,8 +155,8 @@ def _refusal(problem: Problem) -> Refused:
     if problem.code.endswith("AsPerAppPolicy"):
         return Refused(
             "PolicyBlocked",
-            "an app management policy of the tenant forbids this; shorten "
-            "`credential.clientSecret.duration` or ask for an exemption: " + cited,
+            "an app management policy of the tenant forbids this; shorten the credential's "
+            "`duration`, use another type of `credential`, or ask for an exemption: " + cited,
             problem,
         )
     if problem.code == "Directory_QuotaExceeded":

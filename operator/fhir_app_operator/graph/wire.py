@@ -19,6 +19,7 @@ from fhir_app_operator.planning.model import (
     Application,
     ApplicationChanges,
     AppRole,
+    KeyCredential,
     PasswordCredential,
     PermissionScope,
     RedirectUris,
@@ -126,6 +127,30 @@ class Password(Document):
             start=self.start_date_time or _LONG_AGO,
             end=self.end_date_time or _NEVER,
         )
+
+
+class Key(Document):
+    """A `keyCredential`, without the certificate itself."""
+
+    key_id: str
+    display_name: str | None = None
+    start_date_time: datetime | None = None
+    end_date_time: datetime | None = None
+
+    def to_model(self) -> KeyCredential:
+        """Return it in the words of planning."""
+        return KeyCredential(
+            key_id=self.key_id,
+            display_name=self.display_name,
+            start=self.start_date_time or _LONG_AGO,
+            end=self.end_date_time or _NEVER,
+        )
+
+
+class KeyList(Document):
+    """An `application` with nothing but its certificates."""
+
+    key_credentials: Annotated[list[Key], BeforeValidator(_list)] = []
 
 
 class ApplicationDocument(Document):

@@ -19,13 +19,29 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from fhir_app_operator.api import names
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
-from fhir_app_operator.planning.desired import CLIENT_SECRET_KEY
-from fhir_app_operator.planning.model import PasswordCredential, Registration, SecretState
+from fhir_app_operator.planning.desired import (
+    CERTIFICATE_KEY,
+    CLIENT_SECRET_KEY,
+    COMBINED_KEY,
+    PRIVATE_KEY_KEY,
+    THUMBPRINT_KEY,
+)
+from fhir_app_operator.planning.model import Registration, SecretState
 
-CREDENTIAL_KEYS: Final = frozenset({CLIENT_SECRET_KEY})
+KEYS_OF: Final[Mapping[CredentialType | None, frozenset[str]]] = {
+    None: frozenset(),
+    CredentialType.CLIENT_SECRET: frozenset({CLIENT_SECRET_KEY}),
+    CredentialType.CERTIFICATE: frozenset(
+        {CERTIFICATE_KEY, PRIVATE_KEY_KEY, COMBINED_KEY, THUMBPRINT_KEY}
+    ),
+}
+"""The data keys that a credential may have, by its type."""
+_CREDENTIAL_KEYS: Final = frozenset().union(*KEYS_OF.values())
 _CREDENTIAL_NOTES: Final = (
+    names.CREDENTIAL_TYPE_ANNOTATION,
     names.KEY_ID_ANNOTATION,
     names.NONCE_ANNOTATION,
     names.EXPIRES_AT_ANNOTATION,
@@ -47,11 +63,13 @@ class LiveSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCredential:
-    """A client secret that is to be published."""
+    """A credential that is to be published: the values of its data keys, and what is noted."""
 
-    value: SecretStr
-    credential: PasswordCredential
+    type: CredentialType
+    values: Mapping[str, SecretStr]
+    key_id: str
     nonce: str
+    expires_at: datetime
     written_at: datetime
 
 
@@ -178,7 +196,8 @@ def _state(
     labels = metadata.get("labels") or {}
     notes = metadata.get("annotations") or {}
     uid = registration.uid
-    credential = {key: value for key, value in data.items() if key in CREDENTIAL_KEYS}
+    kind = _type(notes.get(names.CREDENTIAL_TYPE_ANNOTATION))
+    credential = {key: value for key, value in data.items() if key in KEYS_OF[kind]}
     intact = bool(credential) and (
         notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == _credential_digest(uid, credential, notes)
     )
@@ -188,7 +207,8 @@ def _state(
         current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and notes.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data),
         owner_reference=_is_owner(metadata, uid),
-        data={k: v.get_secret_value() for k, v in data.items() if k not in CREDENTIAL_KEYS},
+        data={k: v.get_secret_value() for k, v in data.items() if k not in _CREDENTIAL_KEYS},
+        type=kind,
         holds_credential=bool(credential),
         credential_intact=intact and bool(notes.get(names.KEY_ID_ANNOTATION)),
         key_id=notes.get(names.KEY_ID_ANNOTATION),
@@ -202,9 +222,9 @@ def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
     uid = content.registration.uid
     values = {key: SecretStr(value) for key, value in content.data.items()}
     if content.credential is not None:
-        values[CLIENT_SECRET_KEY] = content.credential.value
+        values |= content.credential.values
     elif live is not None and content.keep_credential:
-        values |= {key: live.data[key] for key in CREDENTIAL_KEYS & live.data.keys()}
+        values |= {key: live.data[key] for key in KEYS_OF[live.state.type] & live.data.keys()}
     data: dict[str, str | None] = {key: _encoded(value) for key, value in values.items()}
     annotations = _annotations(live, content) | {names.DATA_DIGEST_ANNOTATION: _digest(uid, values)}
     metadata: dict[str, Any] = {
@@ -226,19 +246,17 @@ def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | N
     new = content.credential
     if new is not None:
         notes: dict[str, str | None] = {
-            names.KEY_ID_ANNOTATION: new.credential.key_id,
+            names.CREDENTIAL_TYPE_ANNOTATION: new.type.value,
+            names.KEY_ID_ANNOTATION: new.key_id,
             names.NONCE_ANNOTATION: new.nonce,
-            names.EXPIRES_AT_ANNOTATION: new.credential.end.astimezone(UTC).strftime(_TIME),
+            names.EXPIRES_AT_ANNOTATION: new.expires_at.astimezone(UTC).strftime(_TIME),
             names.WRITTEN_AT_ANNOTATION: new.written_at.astimezone(UTC).strftime(_TIME),
         }
-        digest = _credential_digest(content.registration.uid, {CLIENT_SECRET_KEY: new.value}, notes)
+        digest = _credential_digest(content.registration.uid, new.values, notes)
         return notes | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
     if live is not None and content.keep_credential and live.state.holds_credential:
         return {}
-    return dict.fromkeys((
-        names.KEY_ID_ANNOTATION, names.NONCE_ANNOTATION, names.EXPIRES_AT_ANNOTATION,
-        names.WRITTEN_AT_ANNOTATION, names.CREDENTIAL_DIGEST_ANNOTATION,
-    ))  # fmt: skip
+    return dict.fromkeys((*_CREDENTIAL_NOTES, names.CREDENTIAL_DIGEST_ANNOTATION))
 
 
 def _owners(live: LiveSecret | None, content: Content) -> list[dict[str, Any]]:
@@ -294,6 +312,10 @@ def _decoded(value: Any) -> SecretStr:
         return SecretStr(base64.b64decode(value or "", validate=True).decode())
     except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
         return SecretStr("\ufffd")
+
+
+def _type(text: str | None) -> CredentialType | None:
+    return CredentialType(text) if text in set(CredentialType) else None
 
 
 def _moment(text: str | None) -> datetime | None:

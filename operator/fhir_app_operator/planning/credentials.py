@@ -1,4 +1,4 @@
-"""When to issue a client secret, and which ones to revoke: an ordered chain, each with a reason.
+"""When to issue a credential, and which ones to revoke: an ordered chain, each with a reason.
 
 The promise: the Secret always holds a credential that works, and nothing of ours stays in the
 directory that no Secret holds. Retirement counts from the Secret's `written-at`, never from status.
@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model import (
+    DatedCredential,
     Desired,
+    IssuePolicy,
     Observed,
-    PasswordCredential,
     Policy,
     RevokeCredential,
-    SecretPolicy,
     SecretState,
 )
 
+RENEWAL: Final = "CredentialDueForRenewal"
+"""Why a credential is replaced that still works and is of the right type."""
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
 _UNCLAIMED: Final = "CredentialUnclaimed"
 _BURST: Final = 5
@@ -38,29 +41,40 @@ class Issue:
     planned: bool = False
 
 
-def ours(desired: Desired, passwords: Iterable[PasswordCredential]) -> list[PasswordCredential]:
+def ours(desired: Desired, found: Iterable[DatedCredential]) -> list[DatedCredential]:
     """Return the credentials that this registration made, oldest first."""
-    own = [p for p in passwords if desired.registration.nonce_of(p.display_name) is not None]
-    return sorted(own, key=lambda password: (password.start, password.key_id))
+    own = [c for c in found if desired.registration.nonce_of(c.display_name) is not None]
+    return sorted(own, key=lambda credential: (credential.start, credential.key_id))
 
 
 def published(
-    secret: SecretState | None, passwords: Iterable[PasswordCredential]
-) -> PasswordCredential | None:
+    secret: SecretState | None, found: Iterable[DatedCredential]
+) -> DatedCredential | None:
     """Return the directory's entry of the credential that the Secret holds, if it shows one."""
     if secret is None or not secret.credential_intact:
         return None
-    return next((p for p in passwords if p.key_id == secret.key_id), None)
+    return next((c for c in found if c.key_id == secret.key_id), None)
 
 
-def renew_at(policy: SecretPolicy, credential: PasswordCredential) -> datetime:
+def certificate_settles(observed: Observed, policy: Policy) -> datetime | None:
+    """Return when the directory must show the Secret's certificate, if it holds one.
+
+    Until then another writer's list of certificates may still land and take it away again.
+    """
+    secret = observed.secret
+    if secret is None or secret.type is not CredentialType.CERTIFICATE:
+        return None
+    return secret.written_at + policy.replication_window if secret.written_at else None
+
+
+def renew_at(policy: IssuePolicy, credential: DatedCredential) -> datetime:
     """Return when `credential` is due for renewal, from the lifetime the directory granted."""
     lifetime = credential.end - credential.start
     before = lifetime / 3 if policy.renew_before is None else policy.renew_before
     return credential.end - min(before, lifetime / 2)
 
 
-def overlap(policy: SecretPolicy) -> timedelta:
+def overlap(policy: IssuePolicy) -> timedelta:
     """Return how long a replaced credential stays valid."""
     if policy.overlap is not None:
         return policy.overlap
@@ -76,21 +90,23 @@ def due(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> 
     """
     if desired.credential is None or observed.application is None:
         return None
-    passwords = observed.application.passwords
-    secret = observed.secret
-    current = published(secret, passwords)
+    found, secret = observed.application.credentials, observed.secret
+    wanted = desired.credential
+    current = published(secret, found)
     if current is None:
         if _may_not_show_yet(secret, now, policy):
             return None
-        reason = _lost_reason(desired, secret, passwords)
-        return Issue(reason=reason, at=_not_before(ours(desired, passwords), now))
-    if now >= renew_at(desired.credential, current):
-        at = _after_failures([p for p in ours(desired, passwords) if p.start > current.start], now)
-        return Issue(reason="CredentialDueForRenewal", at=at, planned=True)
+        reason = _lost_reason(desired, secret, found)
+        return Issue(reason=reason, at=_not_before(ours(desired, found), now))
+    switched = current.type is not wanted.type
+    if switched or now >= renew_at(wanted, current):
+        at = _after_failures([c for c in ours(desired, found) if c.start > current.start], now)
+        reason = "CredentialTypeChanged" if switched else RENEWAL
+        return Issue(reason=reason, at=at, planned=True)
     return None
 
 
-def _after_failures(unpublished: list[PasswordCredential], now: datetime) -> datetime:
+def _after_failures(unpublished: list[DatedCredential], now: datetime) -> datetime:
     """Return when a renewal may be tried again: each try that failed left a credential behind."""
     if not unpublished:
         return now
@@ -99,10 +115,10 @@ def _after_failures(unpublished: list[PasswordCredential], now: datetime) -> dat
 
 
 def _lost_reason(
-    desired: Desired, secret: SecretState | None, passwords: Iterable[PasswordCredential]
+    desired: Desired, secret: SecretState | None, found: Iterable[DatedCredential]
 ) -> str:
     if secret is None:
-        return "SecretDeleted" if ours(desired, passwords) else "CredentialMissing"
+        return "SecretDeleted" if ours(desired, found) else "CredentialMissing"
     if not secret.holds_credential:
         return "CredentialMissing"
     return "CredentialRemoved" if secret.credential_intact else "CredentialEdited"
@@ -118,7 +134,7 @@ def _may_not_show_yet(secret: SecretState | None, now: datetime, policy: Policy)
     return now < secret.written_at + policy.replication_window
 
 
-def _not_before(own: list[PasswordCredential], now: datetime) -> datetime:
+def _not_before(own: list[DatedCredential], now: datetime) -> datetime:
     """Return when the next unplanned issue may happen, judged by our credentials' start times."""
     recent = [p for p in own if p.start > now - _RATE_WINDOW]
     if len(recent) < _BURST:
@@ -137,11 +153,10 @@ def revocations(
     """
     if observed.application is None:
         return []
-    own = ours(desired, observed.application.passwords)
+    own = ours(desired, observed.application.credentials)
     if desired.credential is None:
-        return [(now, RevokeCredential(key_id=p.key_id, reason="CredentialNotWanted"))
-                for p in own]  # fmt: skip
-    current = published(observed.secret, observed.application.passwords)
+        return [(now, _revoke(credential, "CredentialNotWanted")) for credential in own]
+    current = published(observed.secret, observed.application.credentials)
     pending = observed.intent.nonce if observed.intent else None
     rest = [p for p in own if desired.registration.nonce_of(p.display_name) != pending]
     if current is None or observed.secret is None or now >= current.end:
@@ -157,7 +172,7 @@ def revocations(
 
 
 def _leftovers(
-    own: list[PasswordCredential], observed: Observed, policy: Policy
+    own: list[DatedCredential], observed: Observed, policy: Policy
 ) -> list[tuple[datetime, RevokeCredential]]:
     """What may go while no Secret holds a proven credential.
 
@@ -166,22 +181,26 @@ def _leftovers(
     """
     held = observed.secret.key_id if observed.secret else None
     return [
-        (p.start + policy.sweep_after, RevokeCredential(key_id=p.key_id, reason=_UNCLAIMED))
+        (p.start + policy.sweep_after, _revoke(p, _UNCLAIMED))
         for p in own[1:-1]
         if p.key_id != held
     ]
 
 
 def _end_of(
-    password: PasswordCredential, current: PasswordCredential, retired: datetime,
+    credential: DatedCredential, current: DatedCredential, retired: datetime,
     desired: Desired, observed: Observed, now: datetime, policy: Policy,
 ) -> tuple[datetime, RevokeCredential]:  # fmt: skip
-    if password.start <= current.start:
-        at = min(retired, max(password.end, current.start))
-        return at, RevokeCredential(key_id=password.key_id, reason="OverlapEnded")
+    if credential.start <= current.start:
+        at = min(retired, max(credential.end, current.start))
+        return at, _revoke(credential, "OverlapEnded")
     # Newer than what the Secret holds: never published, or put back by a restored backup. In the
     # second case it was in use until we first saw it out of the Secret.
-    since = observed.retired.get(password.key_id, now)
+    since = observed.retired.get(credential.key_id, now)
     grace = overlap(desired.credential) if desired.credential else timedelta(0)
-    at = max(password.start + policy.sweep_after, since + grace)
-    return at, RevokeCredential(key_id=password.key_id, reason=_UNCLAIMED)
+    at = max(credential.start + policy.sweep_after, since + grace)
+    return at, _revoke(credential, _UNCLAIMED)
+
+
+def _revoke(credential: DatedCredential, reason: str) -> RevokeCredential:
+    return RevokeCredential(type=credential.type, key_id=credential.key_id, reason=reason)

@@ -12,6 +12,7 @@ from typing import Final
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
     ClientSecret,
+    CredentialType,
     FhirAppRegistration,
     Resource,
 )
@@ -22,10 +23,10 @@ from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.model import (
     Desired,
     DesiredApplication,
+    IssuePolicy,
     RedirectUris,
     Registration,
     ResourceAccess,
-    SecretPolicy,
 )
 
 GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
@@ -39,6 +40,11 @@ APP_ID_TEMPLATE: Final = "{appId}"
 AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
 CLIENT_ID_KEY: Final = "AZURE_CLIENT_ID"
 CLIENT_SECRET_KEY: Final = "AZURE_CLIENT_SECRET"  # noqa: S105 - the name of a key, not a secret
+CERTIFICATE_KEY: Final = "tls.crt"
+PRIVATE_KEY_KEY: Final = "tls.key"
+COMBINED_KEY: Final = "tls-combined.pem"
+"""Private key and certificate in one file, as azure-identity takes them; cert-manager's name."""
+THUMBPRINT_KEY: Final = "AZURE_CLIENT_CERTIFICATE_THUMBPRINT"
 TENANT_ID_KEY: Final = "AZURE_TENANT_ID"
 
 
@@ -165,7 +171,7 @@ def desired(
         application=_with_defaults(
             _application(registration, identity, tenant, server, graph), defaults or Defaults()
         ),
-        credential=secret_policy(registration),
+        credential=issue_policy(registration),
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
         secret_owned=spec.deletion_policy != "Orphan",
@@ -264,13 +270,20 @@ def _scopes(registration: FhirAppRegistration) -> tuple[str, ...]:
     return registration.spec.scopes or (USER_IMPERSONATION,)
 
 
-def secret_policy(registration: FhirAppRegistration) -> SecretPolicy | None:
-    """Return the lifetimes that `registration` asks for; None if its type has no secret."""
+def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
+    """Return what `registration` wants to be issued; None if its type has no credential."""
     spec = registration.spec
     if spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
         return None
-    secret = spec.credential.client_secret if spec.credential else ClientSecret()
-    return SecretPolicy(
+    certificate = spec.credential.certificate if spec.credential else None
+    if certificate is not None:
+        issue = certificate.issue
+        return IssuePolicy(
+            type=CredentialType.CERTIFICATE, duration=issue.duration,
+            renew_before=issue.renew_before, overlap=issue.overlap, key_size=issue.key_size,
+        )  # fmt: skip
+    secret = (spec.credential.client_secret if spec.credential else None) or ClientSecret()
+    return IssuePolicy(
         duration=secret.duration, renew_before=secret.renew_before, overlap=secret.overlap
     )
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.model import (
     Action,
@@ -19,6 +20,7 @@ from fhir_app_operator.planning.model import (
     Desired,
     Intent,
     IssueCredential,
+    KeyCredential,
     Observed,
     PasswordCredential,
     Policy,
@@ -74,14 +76,14 @@ def fold(  # noqa: C901, PLR0911 - one short arm for each action
         case RestoreServicePrincipal():
             return replace(observed, service_principal_id=action.object_id)
         case RecordIntent():
-            return replace(observed, intent=Intent(nonce="next", requested_at=now, fresh=True))
+            intent = Intent(nonce="next", requested_at=now, fresh=True, type=action.type)
+            return replace(observed, intent=intent)
         case IssueCredential():
             return _issued(desired, observed, app, action, now)
         case WriteSecret():
             return replace(observed, secret=_written(desired, observed, app))
         case RevokeCredential():
-            left = tuple(p for p in app.passwords if p.key_id != action.key_id)
-            return replace(observed, application=replace(app, passwords=left))
+            return replace(observed, application=app.without_credential(action.key_id))
         case DeleteApplication():
             return replace(observed, application=None, deleted_application_id=app.object_id)
         case Purge():
@@ -94,16 +96,18 @@ def fold(  # noqa: C901, PLR0911 - one short arm for each action
 def _issued(
     desired: Desired, observed: Observed, app: Application, action: IssueCredential, now: datetime
 ) -> Observed:
-    credential = PasswordCredential(
+    certificate = action.policy.type is CredentialType.CERTIFICATE
+    credential = (KeyCredential if certificate else PasswordCredential)(
         key_id=f"key-{action.nonce}",
         display_name=desired.registration.credential_name(action.nonce),
         start=now,
-        end=now + action.duration,
+        end=now + action.policy.duration,
     )
     secret = SecretState(
         ours=True,
         owner_reference=desired.secret_owned,
         data=resolved(desired.connection, app.app_id),
+        type=credential.type,
         holds_credential=True,
         credential_intact=True,
         key_id=credential.key_id,
@@ -113,9 +117,9 @@ def _issued(
     )
     return replace(
         observed,
-        application=replace(app, passwords=(*app.passwords, credential)),
+        application=app.with_credential(credential),
         secret=secret,
-        intent=Intent(nonce=action.nonce, requested_at=now),
+        intent=Intent(nonce=action.nonce, requested_at=now, type=credential.type),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import Condition
 from fhir_app_operator.planning.conditions import find
-from fhir_app_operator.planning.credentials import ours
+from fhir_app_operator.planning.credentials import RENEWAL, ours
 from fhir_app_operator.planning.model import (
     Action,
     Application,
@@ -97,7 +97,7 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
         note = f"brought back to the declared state: {', '.join(repaired)}"
         found.append(Notice(type="Normal", reason=REPAIRED, note=note))
     if rotation(applied, None) == "success":
-        note = "a new client secret is in the Secret; the old one stays valid for the overlap"
+        note = "a new credential is in the Secret; the old one stays valid for the overlap"
         found.append(Notice(type="Normal", reason=RENEWED, note=note))
     return tuple(found)
 
@@ -117,18 +117,20 @@ def rotation(
 
 
 def _is_renewal(action: Action) -> bool:
-    return action.reason == "CredentialDueForRenewal"
+    return action.reason == RENEWAL
 
 
 def unmanaged(desired: Desired, application: Application) -> str:
     """Return in words what others made on our application; empty if there is nothing."""
-    own = {password.key_id for password in ours(desired, application.passwords)}
+    own = {credential.key_id for credential in ours(desired, application.credentials)}
     secrets = sum(password.key_id not in own for password in application.passwords)
+    certificates = sum(key.key_id not in own for key in application.keys)
     declared = {entry.value for entry in desired.application.app_roles}
     declared |= {entry.value for entry in desired.application.scopes}
     roles = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.app_roles)
     scopes = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.scopes)
-    counts = ((secrets, "client secret"), (roles, "app role"), (scopes, "scope"))
+    counts = ((secrets, "client secret"), (certificates, "certificate"), (roles, "app role"),
+              (scopes, "scope"))  # fmt: skip
     return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
 
 

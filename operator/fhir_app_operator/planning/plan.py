@@ -117,8 +117,8 @@ def deletion_plan(
     if registration.owner_tag not in application.tags:
         return ()
     revoked = [
-        RevokeCredential(key_id=p.key_id, reason="RegistrationDeleted")
-        for p in application.passwords
+        RevokeCredential(type=p.type, key_id=p.key_id, reason="RegistrationDeleted")
+        for p in application.credentials
         if registration.nonce_of(p.display_name) is not None
     ]
     return (*revoked, DeleteApplication())
@@ -145,7 +145,10 @@ def next_due(
     issue = credentials.due(desired, observed, now, policy)
     if issue is not None:
         moments.append(issue.at)
-    current = credentials.published(observed.secret, observed.application.passwords)
+    current = credentials.published(observed.secret, observed.application.credentials)
+    settles = credentials.certificate_settles(observed, policy)
+    if settles is not None and settles > now:
+        moments.append(settles)
     if desired.credential and current:
         moments.append(credentials.renew_at(desired.credential, current))
     elif desired.credential and observed.secret and observed.secret.written_at:
@@ -319,10 +322,10 @@ def _credential(
             retry_after=(issue.at - now).total_seconds(),
         )
     if observed.intent is None or not observed.intent.fresh:
-        return (RecordIntent(reason=issue.reason),)
+        return (RecordIntent(type=desired.credential.type, reason=issue.reason),)
     return (
         IssueCredential(
-            nonce=observed.intent.nonce, duration=desired.credential.duration, reason=issue.reason
+            nonce=observed.intent.nonce, policy=desired.credential, reason=issue.reason
         ),
     )
 

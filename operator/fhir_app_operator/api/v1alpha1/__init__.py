@@ -6,7 +6,13 @@ Validation for people happens in the API server, by the schema and the rules ren
 
 from fhir_app_operator.api.v1alpha1.app_type import AppType
 from fhir_app_operator.api.v1alpha1.conditions import Condition
-from fhir_app_operator.api.v1alpha1.credential import ClientSecret, Credential
+from fhir_app_operator.api.v1alpha1.credential import (
+    Certificate,
+    ClientSecret,
+    Credential,
+    CredentialType,
+    IssuedCertificate,
+)
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
     FhirAppRegistration,
@@ -30,17 +36,20 @@ from fhir_app_operator.api.v1alpha1.tenant import (
 
 __all__ = [
     "AppType",
+    "Certificate",
     "ClientSecret",
     "Cloud",
     "Condition",
     "Credential",
     "CredentialState",
     "CredentialStatus",
+    "CredentialType",
     "CustomAppRole",
     "CustomScope",
     "DeletionPolicy",
     "EntraTenant",
     "FhirAppRegistration",
+    "IssuedCertificate",
     "LabelSelector",
     "PendingCredential",
     "RedirectUris",

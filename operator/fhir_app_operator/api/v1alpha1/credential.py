@@ -2,50 +2,95 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Final, Literal
+
 from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, Duration, rule, rules
 
 
-class ClientSecret(ApiModel):
-    """Lifetime of a client secret, in cert-manager's words."""
+class CredentialType(StrEnum):
+    """What a client proves itself with."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule("duration(self.duration) >= duration('1h') && "
-                 "duration(self.duration) <= duration('17520h')",
-                 "`duration` must be between 1h and 17520h (two years)", field=".duration"),
-            rule("!has(self.renewBefore) || duration(self.renewBefore) < duration(self.duration)",
-                 "`renewBefore` must be shorter than `duration`", field=".renewBefore"),
-            rule("!has(self.renewBefore) || duration(self.renewBefore) >= duration('5m')",
-                 "`renewBefore` must be at least 5m: a renewal takes a while",
-                 field=".renewBefore"),
-            rule("!has(self.overlap) || (has(self.renewBefore) ? "
-                 "duration(self.overlap) <= duration(self.renewBefore) : "
-                 "duration(self.overlap) + duration(self.overlap) + duration(self.overlap) "
-                 "<= duration(self.duration))",
-                 "`overlap` must not exceed `renewBefore` (a third of `duration` if that is "
-                 "not set)", field=".overlap"),
-        )
+    CLIENT_SECRET = "ClientSecret"  # noqa: S105 - the name of a type, not a secret
+    CERTIFICATE = "Certificate"
+
+
+def _lifetime(longest: str, in_words: str) -> tuple[dict[str, str], ...]:
+    """Return the rules of a lifetime; `longest` is in Go's notation."""
+    return (
+        rule("duration(self.duration) >= duration('1h') && "
+             f"duration(self.duration) <= duration('{longest}')",
+             f"`duration` must be between 1h and {longest} ({in_words})", field=".duration"),
+        rule("!has(self.renewBefore) || duration(self.renewBefore) < duration(self.duration)",
+             "`renewBefore` must be shorter than `duration`", field=".renewBefore"),
+        rule("!has(self.renewBefore) || duration(self.renewBefore) >= duration('5m')",
+             "`renewBefore` must be at least 5m: a renewal takes a while",
+             field=".renewBefore"),
+        rule("!has(self.overlap) || (has(self.renewBefore) ? "
+             "duration(self.overlap) <= duration(self.renewBefore) : "
+             "duration(self.overlap) + duration(self.overlap) + duration(self.overlap) "
+             "<= duration(self.duration))",
+             "`overlap` must not exceed `renewBefore` (a third of `duration` if that is "
+             "not set)", field=".overlap"),
     )  # fmt: skip
-    duration: Duration = Field(default="4320h", description="Lifetime of a secret.",
+
+
+_DURATION: Final = "4320h"
+
+
+class Lifetime(ApiModel):
+    """How long a credential that the operator makes lives, in cert-manager's words."""
+
+    duration: Duration = Field(default=_DURATION, description="Lifetime of a credential.",
                                validate_default=True)  # fmt: skip
     renew_before: Duration | None = Field(
         default=None,
-        description="How long before its end a secret is renewed. Default: a third of the "
+        description="How long before its end a credential is renewed. Default: a third of the "
         "lifetime that the directory granted.",
     )
     overlap: Duration | None = Field(
         default=None,
-        description="How long the old secret stays valid after a new one was published. "
+        description="How long the old credential stays valid after a new one was published. "
         "Default: 24h, or `renewBefore` if that is shorter.",
     )
 
 
-class Credential(ApiModel):
-    """How a client proves who it is."""
+class ClientSecret(Lifetime):
+    """A client secret that the operator asks Entra for."""
 
-    client_secret: ClientSecret = Field(
-        default_factory=ClientSecret, description="A client secret.",
-        json_schema_extra={"default": {"duration": "4320h"}},
-    )  # fmt: skip
+    model_config = ConfigDict(json_schema_extra=rules(*_lifetime("17520h", "two years")))
+
+
+class IssuedCertificate(Lifetime):
+    """A self-signed certificate with a key that the operator makes."""
+
+    # Entra takes no longer ones by PATCH (Microsoft Graph, "Add a certificate to an app").
+    model_config = ConfigDict(json_schema_extra=rules(*_lifetime("8760h", "one year")))
+    key_size: Literal[2048, 3072, 4096] = Field(
+        default=2048, description="Bits of the RSA key; Entra takes no other kind of key."
+    )
+
+
+class Certificate(ApiModel):
+    """A certificate; exactly one member says where it comes from."""
+
+    issue: IssuedCertificate = Field(description="The operator makes key and certificate.")
+
+
+class Credential(ApiModel):
+    """How a client proves who it is; exactly one member."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.clientSecret), has(self.certificate)].filter(x, x).size() == 1",
+                "`credential` must have exactly one of clientSecret and certificate",
+            )
+        )
+    )
+    client_secret: ClientSecret | None = Field(default=None, description="A client secret.")
+    certificate: Certificate | None = Field(
+        default=None, description="A certificate, with whose key the client signs assertions."
+    )

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
+from fhir_app_operator.api.v1alpha1.credential import CredentialType
+from fhir_app_operator.api.v1alpha1.resource import LIST_SET
 from fhir_app_operator.api.v1alpha1.schema import UUID_PATTERN, ApiModel, Time
 
 
@@ -21,6 +23,7 @@ class CredentialState(StrEnum):
 class CredentialStatus(ApiModel):
     """One credential of the application that the operator made."""
 
+    type: CredentialType = Field(description="What it is.")
     key_id: str = Field(description="Its key id in Entra.", max_length=64)
     state: CredentialState = Field(description="`Active`: in the Secret. `Retiring`: replaced.")
     start_time: Time = Field(description="Valid from.")
@@ -33,6 +36,7 @@ class CredentialStatus(ApiModel):
 class PendingCredential(ApiModel):
     """The intent to issue a credential, written before the directory is asked for it."""
 
+    type: CredentialType = Field(description="What is asked for.")
     nonce: str = Field(description="Marks the credential in the directory.", max_length=64)
     requested_at: Time = Field(description="When the intent was written.")
 
@@ -71,6 +75,12 @@ class RegistrationStatus(ApiModel):
             },
         ),
     ] = Field(default=(), description="The credentials that the operator made.")
+    credential_types: Annotated[
+        tuple[CredentialType, ...], Field(max_length=8, json_schema_extra=LIST_SET)
+    ] = Field(
+        default=(),
+        description="The types of credential that were ever asked for: those are looked for.",
+    )
     create_requested_at: Time | None = Field(
         default=None,
         description="When the directory was last asked to create or restore the application.",

@@ -29,9 +29,11 @@ from fhir_app_operator.planning.model.application import (
     ResourceAccess,
 )
 from fhir_app_operator.planning.model.credential import (
+    DatedCredential,
     Intent,
+    IssuePolicy,
+    KeyCredential,
     PasswordCredential,
-    SecretPolicy,
 )
 from fhir_app_operator.planning.model.identity import (
     CREDENTIAL_PREFIX,
@@ -56,11 +58,14 @@ __all__ = [
     "ApplicationChanges",
     "CreateApplication",
     "CreateServicePrincipal",
+    "DatedCredential",
     "DeleteApplication",
     "Desired",
     "DesiredApplication",
     "Intent",
     "IssueCredential",
+    "IssuePolicy",
+    "KeyCredential",
     "MemberType",
     "Observed",
     "PasswordCredential",
@@ -74,7 +79,6 @@ __all__ = [
     "RestoreApplication",
     "RestoreServicePrincipal",
     "RevokeCredential",
-    "SecretPolicy",
     "SecretState",
     "UpdateApplication",
     "WriteSecret",

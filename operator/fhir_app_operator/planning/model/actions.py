@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import ApplicationChanges
+from fhir_app_operator.planning.model.credential import IssuePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +57,16 @@ class CreateServicePrincipal:
 class RecordIntent:
     """Write a new nonce to status, durable before the directory is asked."""
 
+    type: CredentialType
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCredential:
-    """addPassword, probe, guarded Secret write: one step, since the value lives only in it."""
+    """Register, probe, guarded Secret write: one step, since the value lives only in it."""
 
     nonce: str
-    duration: timedelta
+    policy: IssuePolicy
     reason: str
 
 
@@ -77,8 +79,9 @@ class WriteSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeCredential:
-    """removePassword; the live Secret is read again just before."""
+    """Take it off the application; the live Secret is read again just before."""
 
+    type: CredentialType
     key_id: str
     reason: str
 

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from fhir_app_operator.planning.model.credential import PasswordCredential
+from fhir_app_operator.planning.model.credential import (
+    DatedCredential,
+    KeyCredential,
+    PasswordCredential,
+)
 
 MemberType = Literal["Application", "User"]
 
@@ -74,7 +78,27 @@ class Application:
     resource_access: frozenset[ResourceAccess] = frozenset()
     service_management_reference: str | None = None
     passwords: tuple[PasswordCredential, ...] = ()
+    keys: tuple[KeyCredential, ...] = ()
+    """Read only where some of them may be ours: Graph limits that read."""
     created_at: datetime | None = None
+
+    @property
+    def credentials(self) -> tuple[DatedCredential, ...]:
+        """Client secrets and certificates."""
+        return (*self.passwords, *self.keys)
+
+    def with_credential(self, credential: DatedCredential) -> Application:
+        """Return the application as it is once `credential` was registered."""
+        if isinstance(credential, PasswordCredential):
+            return replace(self, passwords=(*self.passwords, credential))
+        return replace(self, keys=(*self.keys, credential))
+
+    def without_credential(self, key_id: str) -> Application:
+        """Return the application as it is once the credential with that key id was removed."""
+        passwords = tuple(p for p in self.passwords if p.key_id != key_id)
+        return replace(
+            self, passwords=passwords, keys=tuple(k for k in self.keys if k.key_id != key_id)
+        )
 
     def with_changes(self, changes: ApplicationChanges) -> Application:
         """Return the application as it is once Graph accepted `changes`.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ClassVar
+
+from fhir_app_operator.api.v1alpha1 import CredentialType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordCredential:
     """A client secret in the directory, without its value."""
 
+    type: ClassVar[CredentialType] = CredentialType.CLIENT_SECRET
     key_id: str
     display_name: str | None
     start: datetime
@@ -17,12 +21,32 @@ class PasswordCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecretPolicy:
-    """How long client secrets live; `renew_before` None means a third of the granted lifetime."""
+class KeyCredential:
+    """A certificate in the directory, with which a client signs its assertions."""
 
+    type: ClassVar[CredentialType] = CredentialType.CERTIFICATE
+    key_id: str
+    display_name: str | None
+    start: datetime
+    end: datetime
+
+
+DatedCredential = PasswordCredential | KeyCredential
+"""What starts and ends, and is told apart by a key id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuePolicy:
+    """What the operator makes, and how long it lives.
+
+    `renew_before` None means a third of the granted lifetime; `key_size` is for certificates.
+    """
+
+    type: CredentialType = CredentialType.CLIENT_SECRET
     duration: timedelta
     renew_before: timedelta | None = None
     overlap: timedelta | None = None
+    key_size: int = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +56,4 @@ class Intent:
     nonce: str
     requested_at: datetime
     fresh: bool = False
+    type: CredentialType = CredentialType.CLIENT_SECRET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,8 +39,12 @@ class Registration:
         return f"{REGISTRATION_TAG_PREFIX}{self.namespace}/{self.name}"
 
     def credential_name(self, nonce: str) -> str:
-        """The display name of the password credential that `nonce` stands for."""
+        """The display name of the credential that `nonce` stands for."""
         return f"{CREDENTIAL_PREFIX}:{self.uid}:{nonce}"
+
+    def key_id(self, nonce: str) -> str:
+        """The key id that the certificate of `nonce` is registered under: ours to choose."""
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.credential_name(nonce)))
 
     def nonce_of(self, display_name: str | None) -> str | None:
         """The nonce in a credential's display name; None for a credential that is not ours."""

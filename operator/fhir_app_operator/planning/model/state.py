@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
-from fhir_app_operator.planning.model.credential import Intent, SecretPolicy
+from fhir_app_operator.planning.model.credential import Intent, IssuePolicy
 from fhir_app_operator.planning.model.identity import Registration
 
 
@@ -24,9 +25,11 @@ class SecretState:
     owner_reference: bool = True
     data: Mapping[str, str] = field(default_factory=dict)
     """Decoded data without the credential's value."""
+    type: CredentialType | None = None
+    """What was published in it last; None: nothing that we know of."""
     holds_credential: bool = False
     credential_intact: bool = False
-    """The credential's value is the one that we wrote."""
+    """The credential is the one that we wrote."""
     key_id: str | None = None
     nonce: str | None = None
     expires_at: datetime | None = None
@@ -39,7 +42,7 @@ class Desired:
 
     registration: Registration
     application: DesiredApplication
-    credential: SecretPolicy | None
+    credential: IssuePolicy | None
     """None: the type has no credential, its Secret must not hold one."""
     connection: Mapping[str, str]
     """The Secret's data without the credential; `{appId}` stands for the own client id."""

@@ -1,0 +1,86 @@
+"""The registration's Secret is written here only: a new credential, or its other data.
+
+What should be in it is decided in planning; how it is guarded, in `kube.secrets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Conflict, Waiting
+from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
+from fhir_app_operator.planning.desired import resolved
+
+_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+
+
+async def rehearse(world: World, work: Pass, credential: NewCredential) -> None:
+    """Find out whether a credential like `credential` could be published, without writing.
+
+    Raises:
+        Conflict: the Secret changed since it was read.
+        Stalled: `SecretConflict`.
+    """
+    await world.secrets.rehearse(work.secret, _content(work, credential))
+
+
+async def publish(world: World, work: Pass, credential: NewCredential) -> None:
+    """Write the Secret, asking an API server that does not answer again.
+
+    The value cannot be had a second time.
+
+    Raises:
+        Conflict: the Secret changed since it was read.
+        Waiting, Stalled: by consequence.
+    """
+    content = _content(work, credential)
+    for pause in (*_PAUSES, None):
+        try:
+            written = await world.secrets.write(work.secret, content)
+        except Conflict:
+            written = await _written_earlier(world, work, credential)
+        except Waiting:
+            if pause is None:
+                raise
+            await world.sleep(pause)
+            continue
+        _fold_secret(work, written)
+        return
+
+
+async def _written_earlier(world: World, work: Pass, credential: NewCredential) -> LiveSecret:
+    """Return the Secret if a lost answer of ours is what made it change, else raise Conflict."""
+    found = await world.secrets.read(work.identity, work.registration.secret_name)
+    ours = found is not None and found.state.credential_intact
+    if found is None or not ours or found.state.nonce != credential.nonce:
+        raise Conflict("the Secret changed while its credential was renewed")
+    return found
+
+
+async def write_secret(world: World, work: Pass) -> None:
+    """Bring the Secret's other data and metadata in order; the credential in it stays.
+
+    Raises:
+        Conflict: it changed since it was read.
+        Stalled: `SecretConflict`.
+    """
+    _fold_secret(work, await world.secrets.write(work.secret, _content(work, None)))
+
+
+def _content(work: Pass, credential: NewCredential | None) -> Content:
+    desired = work.wanted()
+    return Content(
+        registration=work.identity,
+        name=desired.secret_name,
+        data=resolved(desired.connection, work.known_application().app_id),
+        owned=desired.secret_owned,
+        keep_credential=desired.credential is not None,
+        credential=credential,
+    )
+
+
+def _fold_secret(work: Pass, secret: LiveSecret) -> None:
+    work.secret = secret
+    work.observed = replace(work.observed, secret=secret.state)
