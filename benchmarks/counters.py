@@ -1,6 +1,6 @@
 """Counts calls: Graph's from the emulator's request log, Kubernetes' from the operator's metrics.
 
-Not here: the calls that Kopf makes for its watches, which neither of them counts.
+Those for the watches are among the latter.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The queue's promises, under virtual time."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -28,7 +29,7 @@ class Worker:
             if self.gate is not None:
                 await self.gate.wait()
             answer = self.answers.get(key, Next())
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             return answer
         finally:
@@ -122,7 +123,7 @@ async def test_an_unexpected_error_is_retried_and_hurts_nobody_else(worker):
     await asyncio.sleep(10.0)
     assert worker.order.count("bad") >= 2
     assert worker.order.count("good") == 1
-    assert worker.queue.alive
+    assert worker.queue.problem() is None
 
 
 async def test_a_pass_that_hangs_is_cancelled_and_retried():
@@ -280,3 +281,46 @@ async def test_one_that_is_changed_again_and_again_does_not_starve_those_that_ne
     await settle()
     assert worker.order == ["server", "server", "client"]
     await worker.queue.drain(1.0)
+
+
+async def test_a_pass_that_meets_somebody_elses_cancellation_ends_no_worker(worker):
+    # Such as one that waits for work that another pass shared, and whose pass took too long.
+    worker.answers["a"] = asyncio.CancelledError()
+    for _ in range(2):
+        worker.queue.add("a")
+        await settle()
+    assert worker.order == ["a", "a"]
+    assert worker.queue.problem() is None
+
+
+async def test_a_worker_that_has_ended_is_a_problem(worker):
+    worker.queue._tasks[0].cancel()
+    await settle()
+    assert worker.queue.problem() == "1 of 2 workers have ended"
+
+
+async def test_a_pass_that_outlives_its_cancellation_is_a_problem():
+    loop, go_on = asyncio.get_running_loop(), asyncio.Event()
+
+    async def stubborn(_key):
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        return Next()
+
+    queue = WorkQueue(stubborn, workers=1, bound=300.0, clock=loop.time)
+    queue.start()
+    queue.add("a")
+    await asyncio.sleep(350.0)
+    assert queue.problem() is None
+    await asyncio.sleep(11.0)
+    assert queue.problem() == "a pass of a has not ended 361 seconds after it began"
+    go_on.set()
+    await settle()
+    assert queue.problem() is None
+    await queue.drain(1.0)
+
+
+async def test_a_queue_that_ends_has_no_problem(worker):
+    await worker.queue.drain(1.0)
+    assert worker.queue.problem() is None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -18,24 +17,21 @@ import kopf
 
 from fhir_app_operator.api import names
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
+from fhir_app_operator.controller.sessions import Sessions
 from fhir_app_operator.kube.secrets import is_as_written
 
 _TOKEN_LIFE: Final = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """What Kopf needs to reach the API server; the token is asked for again every few minutes."""
-
-    server: str
-    ca_path: str | None = None
-    ca_data: str | None = None
-    token: str | None = None
-    certificate_path: str | None = None
-    private_key_path: str | None = None
-
-
-LoginSource = Callable[[], Awaitable[Login]]
+"""After which the projected token is read again, long before its end."""
+_SERVER_TIMEOUT: Final = 300
+WATCH_LIMIT: Final = _SERVER_TIMEOUT + 120.0
+"""Seconds within which every watch is asked for anew: the server ends it, then it is tried again
+every half minute at least."""
+_PATHS: Final = (
+    f"/apis/{names.GROUP}/{names.VERSION}/{names.REGISTRATION_PLURAL}",
+    f"/apis/{names.GROUP}/{names.VERSION}/{names.TENANT_PLURAL}",
+    "/api/v1/namespaces",
+)
+_SECRETS: Final = "/api/v1/secrets"
 
 
 class Backoffs:
@@ -166,7 +162,7 @@ def _intent(meta: Any) -> tuple[Any, ...]:
 
 def build_registry(
     triggers: Triggers,
-    login: LoginSource,
+    sessions: Sessions,
     stop: asyncio.Event,
     drain: Callable[[], Awaitable[None]],
     *,
@@ -176,7 +172,7 @@ def build_registry(
 
     Args:
         triggers: what to do with events.
-        login: reads the current way to the API server.
+        sessions: the way to the API server.
         stop: set when Kopf ends, else its own waiter for it would hold the exit for 5 seconds.
         drain: ends the queue; called before Kopf cancels what runs in its loop.
         watch_secrets: whether to watch the Secrets that we made (needs list and watch).
@@ -185,12 +181,10 @@ def build_registry(
     on = {"registry": registry}
 
     @kopf.on.login(**on)  # type: ignore[arg-type]
-    async def sign_in(**_: Any) -> kopf.ConnectionInfo:
-        found = await login()
-        return kopf.ConnectionInfo(
-            server=found.server, ca_path=found.ca_path, ca_data=found.ca_data,
-            scheme="Bearer" if found.token else None, token=found.token,
-            certificate_path=found.certificate_path, private_key_path=found.private_key_path,
+    async def sign_in(**_: Any) -> kopf.AiohttpSession:
+        session = await sessions.open()
+        return kopf.AiohttpSession(
+            server=session.server, aiohttp_session=session.http,
             expiration=datetime.now(UTC) + _TOKEN_LIFE,
         )  # fmt: skip
 
@@ -242,23 +236,31 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = Backoffs()
     settings.watching.label_selectors["v1/secrets"] = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
-    settings.watching.server_timeout = 300
+    settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.reconnect_backoff = 1
     settings.watching.chunk_size = 500
     return settings
 
 
-async def watch(registry: kopf.OperatorRegistry, ready: asyncio.Event, stop: asyncio.Event) -> None:
+def watched_paths(*, watch_secrets: bool) -> tuple[str, ...]:
+    """Return the paths of what is watched, as `build_registry` has it."""
+    return (*_PATHS, _SECRETS) if watch_secrets else _PATHS
+
+
+async def watch(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, ready: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:  # fmt: skip
     """Run Kopf until `stop` is set or the process gets SIGTERM or SIGINT.
 
     Args:
         registry: from `build_registry`.
+        settings: from `kopf_settings`.
         ready: set once the watches run.
         stop: ends it.
     """
     await kopf.operator(
-        registry=registry, settings=kopf_settings(), clusterwide=True, ready_flag=ready,
-        stop_flag=stop,
+        registry=registry, settings=settings, clusterwide=True, ready_flag=ready, stop_flag=stop,
         # Kopf would ask for the user's name, which a Pod's uid need not have.
         identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
     )  # fmt: skip

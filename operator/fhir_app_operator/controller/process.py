@@ -23,6 +23,7 @@ from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
+from fhir_app_operator.controller.sessions import Login, LoginSource, Sessions
 from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import OperatorError
@@ -34,6 +35,7 @@ from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.model import Policy
 from fhir_app_operator.settings import Settings
+from fhir_app_operator.telemetry.health import Heartbeat, Watches
 from fhir_app_operator.telemetry.http import TelemetryServer
 from fhir_app_operator.telemetry.metrics import Metrics
 
@@ -62,22 +64,31 @@ async def run(settings: Settings) -> None:
         world = await stack.enter_async_context(_world(settings, api, metrics))
         watching, stop = asyncio.Event(), asyncio.Event()
         queue, triggers = _loop(settings, world, metrics)
+        heartbeat, watches = Heartbeat(), Watches(handlers.WATCH_LIMIT)
         server = TelemetryServer(
             metrics,
-            alive=lambda: None if queue.alive else "a worker has died",
-            ready=lambda: None if watching.is_set() else "the watches are not running yet",
+            alive=lambda: heartbeat.problem() or queue.problem() or watches.stuck(),
+            ready=lambda: (
+                watches.unanswered() if watching.is_set() else "the watches are not running yet"
+            ),
+            position=heartbeat.position,
         )
         await _listen(server, settings)
         stack.push_async_callback(server.stop)
+        heartbeat.start()
+        stack.callback(heartbeat.stop)
+        sessions = Sessions(_login(access), watches, metrics.kube.answered)
+        stack.push_async_callback(sessions.close)
         registry = handlers.build_registry(
-            triggers, _login(access), stop, lambda: queue.drain(_DRAIN_SECONDS),
+            triggers, sessions, stop, lambda: queue.drain(_DRAIN_SECONDS),
             watch_secrets=settings.watch_secrets,
         )  # fmt: skip
         # The workers start before Kopf does: on its way out it cancels what started later.
         queue.start()
         log.info("started", version=__version__, cluster_id=world.cluster_id,
                  workers=settings.workers, watch_secrets=settings.watch_secrets)  # fmt: skip
-        await handlers.watch(registry, watching, stop)
+        watches.expect(handlers.watched_paths(watch_secrets=settings.watch_secrets))
+        await handlers.watch(registry, handlers.kopf_settings(), watching, stop)
         log.info("stopped")
 
 
@@ -208,10 +219,10 @@ def _pass_bound(settings: Settings) -> timedelta:
     return settings.probe_timeout + timedelta(minutes=3)
 
 
-def _login(access: ClusterAccess) -> handlers.LoginSource:
-    async def login() -> handlers.Login:
+def _login(access: ClusterAccess) -> LoginSource:
+    async def login() -> Login:
         configuration = await access.load()
-        return handlers.Login(
+        return Login(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             ca_data=_text(configuration.ca_cert_data),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ BASE_DELAY: Final = 1.0
 MAX_DELAY: Final = 600.0
 MAX_COURTESY: Final = 30.0
 """Seconds that a key lets another one go first."""
+_GRACE: Final = 60.0
+"""Seconds that a cancelled pass may take to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class WorkQueue(Generic[Key]):
         metrics: told what waits and what is being worked on.
         needs: the key whose result a key needs, if any. While that one is urgent, and waits for
             a worker or has one, the key lets it go first: once, and not for ever.
+        clock: a monotonic clock in seconds that can be read in every thread.
     """
 
     def __init__(
@@ -73,10 +77,12 @@ class WorkQueue(Generic[Key]):
         bound: float = 300.0,
         metrics: QueueMetrics | None = None,
         needs: Callable[[Key], Key | None] = lambda _key: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._process = process
         self._workers = workers
         self._bound = bound
+        self._clock = clock
         self._metrics = metrics or QueueMetrics(CollectorRegistry())
         self._needs = needs
         self._urgent: OrderedDict[Key, None] = OrderedDict()
@@ -85,6 +91,7 @@ class WorkQueue(Generic[Key]):
         """Whether each key that has a worker was urgent."""
         self._behind: dict[Key, list[Key]] = {}
         self._courteous: set[Key] = set()
+        self._since: dict[Key, float] = {}
         self._again: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._not_before: dict[Key, float] = {}
@@ -103,10 +110,18 @@ class WorkQueue(Generic[Key]):
         """The keys that are being processed."""
         return frozenset(self._busy)
 
-    @property
-    def alive(self) -> bool:
-        """Whether no worker has ended."""
-        return not any(task.done() for task in self._tasks)
+    def problem(self) -> str | None:
+        """Return why the queue does not work as it should, or None; may be called by any thread."""
+        if self._stopping:
+            return None
+        dead = sum(task.done() for task in self._tasks)
+        if dead:
+            return f"{dead} of {self._workers} workers have ended"
+        for key, started in list(self._since.items()):
+            length = self._clock() - started
+            if length > self._bound + _GRACE:
+                return f"a pass of {key} has not ended {length:.0f} seconds after it began"
+        return None
 
     def start(self) -> None:
         """Start the workers in the running loop."""
@@ -202,11 +217,12 @@ class WorkQueue(Generic[Key]):
                 continue
             self._courteous.discard(key)
             self._busy[key] = urgent
+            self._since[key] = self._clock()
             self._metrics.started(key)
             try:
                 outcome = await self._run(key)
             finally:
-                del self._busy[key]
+                del self._busy[key], self._since[key]
                 self._metrics.ended(key)
                 self._note_idle()
             self._settle(key, outcome)
@@ -220,7 +236,9 @@ class WorkQueue(Generic[Key]):
                 return await self._process(key)
         except TimeoutError:
             self._log.error("pass took too long", key=str(key), bound_seconds=self._bound)
-        except Exception as error:  # noqa: BLE001 - a worker must survive any fault of one key
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             # No traceback text: exception messages of libraries may quote what was sent.
             where = origin(error)
             self._log.error(
@@ -252,3 +270,9 @@ class WorkQueue(Generic[Key]):
         """Whether something asked during the pass for a run that comes sooner."""
         timer = self._timers.get(key)
         return timer is not None and timer.when() <= self._now() + delay
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task is to end; else a cancellation came from what it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
