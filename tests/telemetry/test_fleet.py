@@ -36,7 +36,10 @@ def registration(*conditions, credentials=()):
 
 
 def credential(state, end):
-    return {"keyId": state, "state": state, "startTime": "2026-03-01T00:00:00Z", "endTime": end}
+    return {
+        "type": "ClientSecret", "keyId": state, "state": state,
+        "startTime": "2026-03-01T00:00:00Z", "endTime": end,
+    }  # fmt: skip
 
 
 @pytest.fixture
