@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 
@@ -16,9 +17,11 @@ from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
 from fhir_app_operator.graph.wire import (
+    HOLDER,
     SELECT,
     ApplicationDocument,
-    Password,
+    HolderDocument,
+    IssuedPasswordDocument,
     changes_document,
     parse,
 )
@@ -69,19 +72,26 @@ class Applications:
 
     async def _read(self, path: str) -> Application | None:
         body = await self._graph.get(path, {"$select": SELECT})
-        return None if body is None else parse(ApplicationDocument, body).to_model()
+        return None if body is None else parse(ApplicationDocument, body, f"GET {path}").to_model()
 
     async def upsert(
-        self, unique_name: str, changes: ApplicationChanges, owners: frozenset[str] = frozenset()
-    ) -> Application:
+        self, unique_name: str, changes: ApplicationChanges, owners: frozenset[str] = frozenset(),
+        *, young: bool = False,
+    ) -> Application:  # fmt: skip
         """Create the application with that key, or bring the existing one to `changes`.
 
         Send it only when the key was not found and status names no application: an upsert that
-        meets an existing object updates it. `owners` are object ids, bound at creation; they must
-        hold the caller's own then.
+        meets an existing object updates it.
+
+        Args:
+            unique_name: the key.
+            changes: all that it should hold.
+            owners: object ids, bound at creation; they must hold the caller's own then.
+            young: an earlier try may have made it, so lately that the directory hides it.
 
         Raises:
             Stalled: `ApplicationDeleted` if a soft-deleted application holds the key.
+            Waiting: `NotYetReplicated` if a young one may hold it.
             Stalled, Waiting: by consequence.
         """
         path = f"/applications(uniqueName='{quoted(unique_name)}')"
@@ -92,23 +102,23 @@ class Applications:
         try:
             answer = await self._graph.send(call)
         except Refused as refused:
-            await self._explain_duplicate(refused, unique_name, changes)
+            await self._explain_duplicate(refused, unique_name, changes, young=young)
             raise
         if answer is not None and answer.body:
-            return parse(ApplicationDocument, answer.body).to_model()
+            return parse(ApplicationDocument, answer.body, call.operation).to_model()
         found = await self.by_unique_name(unique_name)
         if found is None:
             raise Waiting("NotYetReplicated", "the new application is not visible in Entra yet")
         return found.with_changes(changes)
 
     async def _explain_duplicate(
-        self, refused: Refused, unique_name: str, changes: ApplicationChanges
+        self, refused: Refused, unique_name: str, changes: ApplicationChanges, *, young: bool
     ) -> None:
         if refused.problem.duplicate == "identifierUris":
             await self._name_holder(refused, changes)
         if refused.problem.duplicate != "uniqueName":
             return
-        if await self.by_unique_name(unique_name) is not None:
+        if young or await self.by_unique_name(unique_name) is not None:
             # Seen on upserts of a live application: a replica that was behind.
             raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
         raise Stalled(
@@ -121,9 +131,9 @@ class Applications:
     async def _name_holder(self, refused: Refused, changes: ApplicationChanges) -> None:
         for uri in sorted(changes.identifier_uris or ()):
             literal = uri.replace("'", "''")
-            query = {"$filter": f"identifierUris/any(u:u eq '{literal}')", "$select": SELECT}
+            query = {"$filter": f"identifierUris/any(u:u eq '{literal}')", "$select": HOLDER}
             async for body in self._graph.pages("/applications", query):
-                holder = parse(ApplicationDocument, body).to_model()
+                holder = parse(HolderDocument, body, "GET /applications")
                 raise Stalled(
                     "IdentifierUriTaken",
                     f"`resource.identifierUri` '{uri}' belongs to {_described(holder)}; choose "
@@ -179,9 +189,7 @@ class Applications:
         answer = await self._graph.send(call)
         if answer is None:
             raise _vanished(application)
-        password = parse(Password, answer.body)
-        if password.secret_text is None:
-            raise Waiting("GraphUnavailable", "the answer of addPassword held no secret")
+        password = parse(IssuedPasswordDocument, answer.body, call.operation)
         return IssuedPassword(credential=password.to_model(), value=password.secret_text)
 
     async def remove_password(self, object_id: str, key_id: str) -> None:
@@ -190,8 +198,12 @@ class Applications:
         try:
             await self._graph.send(Call(method="POST", path=path, payload={"keyId": key_id}))
         except Refused as refused:
-            # Graph answers 400 for a key id that the application does not have, and for much else.
-            if refused.problem.status != 400 or await self._has(object_id, key_id):  # noqa: PLR2004
+            # Reads may still show a credential that is gone: what the write says comes first.
+            if refused.problem.missing_credential:
+                return
+            if refused.problem.status != HTTPStatus.BAD_REQUEST or await self._has(
+                object_id, key_id
+            ):
                 raise
 
     async def _has(self, object_id: str, key_id: str) -> bool:
@@ -206,7 +218,7 @@ def _vanished(application: Application) -> Waiting:
     )
 
 
-def _described(holder: Application) -> str:
+def _described(holder: HolderDocument) -> str:
     tag = next((t for t in holder.tags if t.startswith(REGISTRATION_TAG_PREFIX)), None)
     if tag and any(t.startswith(OWNER_TAG_PREFIX) for t in holder.tags):
         return f"FhirAppRegistration {tag.removeprefix(REGISTRATION_TAG_PREFIX)}"

@@ -19,7 +19,9 @@ import msal
 from pydantic import SecretStr
 
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.errors import word
 from fhir_app_operator.graph.flight import Flight
+from fhir_app_operator.graph.transport import fetch
 from fhir_app_operator.planning.clouds import Directory
 
 _REFRESH_BEFORE: Final = timedelta(minutes=5)
@@ -75,7 +77,8 @@ class SignInRefused(Exception):
 class _MsalHttp:
     """httpx for MSAL, which was written for requests: form values may be bytes.
 
-    httpx would send the text `b'…'` for them: signed assertions then end in AADSTS50027.
+    httpx would send the text `b'…'` for them: signed assertions then end in AADSTS50027. Answers
+    are capped in size and time, as Graph's are.
     """
 
     def __init__(self, http: httpx.Client) -> None:
@@ -83,14 +86,14 @@ class _MsalHttp:
 
     def get(self, url: str, **arguments: Any) -> httpx.Response:
         """Send a GET as MSAL asks for it."""
-        return self._http.get(url, **arguments)
+        return fetch(self._http, "GET", url, **arguments)
 
     def post(
         self, url: str, data: Mapping[str, Any] | None = None, **arguments: Any
     ) -> httpx.Response:
         """Send a form as MSAL asks for it."""
         form = {k: v.decode() if isinstance(v, bytes) else v for k, v in (data or {}).items()}
-        return self._http.post(url, data=form, **arguments)
+        return fetch(self._http, "POST", url, data=form, **arguments)
 
     def close(self) -> None:
         """Keep the connections: their owner closes them."""
@@ -123,14 +126,12 @@ class SignIn:
         """
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._executor, self._ask, client_id, credential)
-        if "access_token" not in answer:
-            raise SignInRefused(
-                str(answer.get("error", "unknown_error")),
-                frozenset(int(code) for code in answer.get("error_codes") or ()),
-                str(answer.get("trace_id") or ""),
-            )
-        lifetime = timedelta(seconds=int(answer.get("expires_in") or 0))
-        return SecretStr(answer["access_token"]), lifetime
+        token, seconds = answer.get("access_token"), answer.get("expires_in")
+        if token is None:
+            raise _refusal(answer)
+        if not isinstance(token, str) or not isinstance(seconds, int):
+            raise self._unusable("an answer that makes no sense")
+        return SecretStr(token), timedelta(seconds=seconds)
 
     def _ask(self, client_id: str, credential: ClientCredential) -> dict[str, Any]:
         try:
@@ -144,15 +145,17 @@ class SignIn:
             answer: dict[str, Any] = application.acquire_token_for_client(
                 scopes=[self._directory.graph_scope]
             )
-        except (httpx.HTTPError, msal.exceptions.MsalError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - MSAL fails in many ways on senseless answers
             # `from None`: msal's own errors may quote the response.
-            raise Waiting(
-                "GraphUnavailable",
-                f"the sign-in service {self._directory.authority_host} cannot be used "
-                f"({type(error).__name__}); check the tenant id, the endpoints, `caBundle` "
-                "and the network",
-            ) from None
+            raise self._unusable(type(error).__name__) from None
         return answer
+
+    def _unusable(self, why: str) -> Waiting:
+        return Waiting(
+            "GraphUnavailable",
+            f"the sign-in service {self._directory.authority_host} cannot be used ({why}); check "
+            "the tenant id, the endpoints, `caBundle` and the network",
+        )
 
     async def probe(self, client_id: str, credential: ClientCredential) -> Probe:
         """Ask once whether `credential` works already.
@@ -169,6 +172,17 @@ class SignIn:
             unproven = refusal.transient or refusal.codes & _NOT_YET
             return Probe.NOT_YET if unproven else Probe.ACCEPTED
         return Probe.ACCEPTED
+
+
+def _refusal(answer: Mapping[str, Any]) -> SignInRefused:
+    codes = answer.get("error_codes")
+    return SignInRefused(
+        word(answer.get("error")) or "unknown_error",
+        frozenset(code for code in codes if isinstance(code, int))
+        if isinstance(codes, list)
+        else frozenset(),
+        word(answer.get("trace_id")),
+    )
 
 
 class TokenSource:
@@ -194,7 +208,7 @@ class TokenSource:
         self._clock = clock
         self._sign_ins: Flight[SecretStr] = Flight()
         self._token: SecretStr | None = None
-        self._valid_until: datetime | None = None
+        self._fresh_until: datetime | None = None
 
     async def token(self, *, refused: SecretStr | None = None) -> SecretStr:
         """Return a token; never the one that the caller was `refused` with.
@@ -210,8 +224,10 @@ class TokenSource:
     async def _renew(self) -> SecretStr:
         credential = await self._credential()
         token, lifetime = await self._sign_in.acquire(self._client_id, credential)
-        self._token, self._valid_until = token, self._clock() + lifetime
+        # A token that lives for less is used for half of its life.
+        fresh = max(lifetime - _REFRESH_BEFORE, lifetime / 2)
+        self._token, self._fresh_until = token, self._clock() + fresh
         return token
 
     def _is_old(self) -> bool:
-        return self._valid_until is None or self._clock() >= self._valid_until - _REFRESH_BEFORE
+        return self._fresh_until is None or self._clock() >= self._fresh_until

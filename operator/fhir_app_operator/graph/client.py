@@ -1,13 +1,12 @@
 """One request to Microsoft Graph: token, retries, `Retry-After`, size caps, errors by consequence.
 
-Knows no noun of the directory. Answers are untrusted input: bodies are capped, next links must
-stay on the same origin, redirects are not followed.
+Knows no noun of the directory. Answers are untrusted input: bodies and their time are capped, next
+links must stay on the same origin, redirects are not followed (see `graph.answers`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import time
@@ -21,6 +20,15 @@ import httpx
 from pydantic import SecretStr
 
 from fhir_app_operator.errors import OperatorError, Waiting
+from fhir_app_operator.graph.answers import (
+    Answer,
+    TooLarge,
+    decode,
+    members,
+    read_capped,
+    success,
+    unreadable,
+)
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.graph.errors import (
     Problem,
@@ -30,8 +38,8 @@ from fhir_app_operator.graph.errors import (
     parse_problem,
 )
 from fhir_app_operator.graph.governor import BACKGROUND, Governor
+from fhir_app_operator.graph.transport import PATIENCE
 
-MAX_BODY: Final = 10 * 1024 * 1024
 MAX_PAGES: Final = 1000
 _ATTEMPTS: Final = 3
 _BASE_DELAY: Final = 1.0
@@ -53,11 +61,11 @@ class Tokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer."""
+class _Failure:
+    """No answer, or none that can be read; `again`: whether another try makes sense now."""
 
-    status: int
-    body: dict[str, Any]
+    error: Waiting
+    again: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,7 @@ class GraphClient:
         tokens: access tokens for it.
         governor: keeps all calls together below the quotas.
         sleep: how to pause between tries; tests pass a virtual one.
+        patience: seconds that one answer may take, from the request to its last byte.
         observe: told of each answer, or that there was none.
     """
 
@@ -117,6 +126,7 @@ class GraphClient:
         *,
         governor: Governor | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: float = PATIENCE,
         observe: Observe = lambda _operation, _status, _seconds: None,
     ) -> None:
         self._base = f"{graph_url}/v1.0"
@@ -124,6 +134,7 @@ class GraphClient:
         self._tokens = tokens
         self._governor = governor or Governor()
         self._sleep = sleep
+        self._patience = patience
         self._observe = observe
 
     def object_url(self, object_id: str) -> str:
@@ -147,22 +158,25 @@ class GraphClient:
         """Yield the members of a collection, page by page.
 
         Raises:
-            Stalled, Waiting: by consequence; Waiting for a next link to another origin.
+            Stalled, Waiting: by consequence; Waiting for a next link to another origin, and for
+                a collection that is not there or does not end: half a list is no list.
         """
         first = Call(method="GET", path=path, params=params)
-        answer = await self.send(first)
+        call, known = first, set[str]()
         for _ in range(MAX_PAGES):
+            answer = await self.send(call)
             if answer is None:
-                return
-            for member in answer.body.get("value") or ():
+                raise Waiting("GraphUnavailable", f"GET {path} found no collection")
+            for member in members(answer.body, first.operation):
                 yield member
             link = answer.body.get("@odata.nextLink")
             if link is None:
                 return
-            answer = await self.send(
-                Call(method="GET", path=self._below(link), continues=first.kind)
-            )
-        raise Waiting("GraphUnavailable", f"GET {path} did not end after {MAX_PAGES} pages")
+            call = Call(method="GET", path=self._below(link), continues=first.kind)
+            if call.path in known:
+                break
+            known.add(call.path)
+        raise Waiting("GraphUnavailable", f"GET {path} does not end")
 
     def _below(self, link: Any) -> str:
         if not isinstance(link, str) or not link.startswith(f"{self._base}/"):
@@ -170,7 +184,7 @@ class GraphClient:
         return link.removeprefix(self._base)
 
     async def send(self, call: Call) -> Answer | None:
-        """Send `call`, trying again where that is safe; None for 404 of an object not young.
+        """Send `call`, trying again where that is safe; None if an object not young is not there.
 
         Raises:
             Stalled: Graph refused, and only a person can change that.
@@ -181,14 +195,13 @@ class GraphClient:
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, Problem):
-                if outcome.status == HTTPStatus.NOT_FOUND and not call.young:
+                if outcome.is_negative and not call.young:
                     return None
                 pause = self._pause(call, outcome, attempt)
                 error: OperatorError = consequence(outcome, young=call.young)
             else:
-                pause = self._backoff(attempt) if call.repeatable else None
-                pause = None if outcome.reason == "GraphThrottled" else pause
-                error = outcome
+                pause = self._backoff(attempt) if outcome.again and call.repeatable else None
+                error = outcome.error
             if pause is None or attempt == _ATTEMPTS:
                 raise error
             await self._sleep(pause)
@@ -210,7 +223,7 @@ class GraphClient:
         ceiling: float = min(_LONGEST_PAUSE, _BASE_DELAY * 2**attempt)
         return random.uniform(_BASE_DELAY / 2, ceiling)  # noqa: S311 - jitter
 
-    async def _try(self, call: Call) -> Answer | Problem | Waiting:
+    async def _try(self, call: Call) -> Answer | Problem | _Failure:
         token = await self._token(None)
         outcome = await self._once(call, token)
         if isinstance(outcome, Problem) and outcome.status == HTTPStatus.UNAUTHORIZED:
@@ -231,30 +244,31 @@ class GraphClient:
                 "TenantNotReady", f"the operator cannot sign in: {error.message}"
             ) from None
 
-    async def _once(self, call: Call, token: SecretStr) -> Answer | Problem | Waiting:
+    async def _once(self, call: Call, token: SecretStr) -> Answer | Problem | _Failure:
         held = self._governor.held_for
         if held > _LONGEST_PAUSE:
-            return Waiting("GraphThrottled", "Microsoft Graph asked for a pause", held)
+            pause = Waiting("GraphThrottled", "Microsoft Graph asked for a pause", held)
+            return _Failure(pause, again=False)
         await self._governor.admit(write=call.method != "GET")
         status: int | None = None
         started = time.monotonic()
         try:
-            async with self._http.stream(
+            async with asyncio.timeout(self._patience), self._http.stream(
                 call.method, self._base + call.path, params=call.params, json=call.payload,
                 headers=self._headers(call, token),
             ) as response:  # fmt: skip
                 status = response.status_code
-                body = _decode(await _capped(response))
+                body = decode(await read_capped(response))
                 headers = {key.lower(): value for key, value in response.headers.items()}
-        except (httpx.HTTPError, httpx.InvalidURL, _TooLarge) as error:
-            return Waiting(
-                "GraphUnavailable", f"Microsoft Graph gave no answer ({type(error).__name__})"
-            )
+        except (httpx.HTTPError, httpx.InvalidURL, TooLarge, TimeoutError) as error:
+            return _silence(call, error)
         finally:
             self._observe(call.kind, status, time.monotonic() - started)
-        if status < HTTPStatus.MULTIPLE_CHOICES:
-            return Answer(status, body if isinstance(body, dict) else {})
-        return parse_problem(status, body, headers, call.operation)
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            return parse_problem(status, body, headers, call.operation)
+        return success(status, body) or _Failure(
+            unreadable(call.operation, f"HTTP {status}"), again=True
+        )
 
     def _headers(self, call: Call, token: SecretStr) -> dict[str, str]:
         return {
@@ -266,21 +280,10 @@ class GraphClient:
         }
 
 
-class _TooLarge(Exception):
-    """The body is larger than `MAX_BODY`."""
-
-
-async def _capped(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _TooLarge
-    return bytes(body)
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except (ValueError, RecursionError):
-        return None
+def _silence(call: Call, error: Exception) -> _Failure:
+    """What came instead of an answer. After a time-out the worker is better used elsewhere."""
+    kind = type(error).__name__
+    return _Failure(
+        Waiting("GraphUnavailable", f"Microsoft Graph gave no answer to {call.operation} ({kind})"),
+        again=not isinstance(error, (TimeoutError, httpx.TimeoutException, TooLarge)),
+    )

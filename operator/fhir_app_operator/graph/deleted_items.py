@@ -6,13 +6,11 @@ needs `Application.Read.All`, which the operator does not ask for.
 
 from __future__ import annotations
 
-from typing import Any
-
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.graph.applications import quoted
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
-from fhir_app_operator.graph.wire import ApplicationDocument, ServicePrincipalDocument, parse
+from fhir_app_operator.graph.wire import DeletedDocument, parse
 from fhir_app_operator.planning.model import Application
 
 
@@ -28,8 +26,8 @@ class DeletedItems:
         Raises:
             Waiting: the directory is out of reach.
         """
-        body = await self._read(object_id)
-        return None if body is None else parse(ApplicationDocument, body).to_model()
+        found = await self._read(object_id)
+        return found.to_model() if found else None
 
     async def service_principal_app_id(self, object_id: str) -> str | None:
         """Return the client id of the service principal with that object id, if it is in the bin.
@@ -37,14 +35,16 @@ class DeletedItems:
         Raises:
             Waiting: the directory is out of reach.
         """
-        body = await self._read(object_id)
-        return None if body is None else parse(ServicePrincipalDocument, body).app_id
+        found = await self._read(object_id)
+        return found.app_id if found else None
 
-    async def _read(self, object_id: str) -> dict[str, Any] | None:
+    async def _read(self, object_id: str) -> DeletedDocument | None:
+        path = f"/directory/deletedItems/{quoted(object_id)}"
         try:
-            return await self._graph.get(f"/directory/deletedItems/{quoted(object_id)}")
+            body = await self._graph.get(path)
         except Refused:
             return None
+        return None if body is None else parse(DeletedDocument, body, f"GET {path}")
 
     async def restore(self, object_id: str, what: str) -> None:
         """Take the object out of the bin.

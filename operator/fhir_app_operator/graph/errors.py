@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from fhir_app_operator.errors import OperatorError, Stalled, Waiting
 
+MIN_RETRY_AFTER: Final = 1.0
 MAX_RETRY_AFTER: Final = 300.0
+_SECONDS: Final = re.compile(r"[0-9]{1,15}")
 _CONCURRENCY: Final = "Directory_ConcurrencyViolation"
+_NOT_FOUND: Final = frozenset({
+    "Request_ResourceNotFound", "Directory_ObjectNotFound", "ResourceNotFound", "NotFound",
+})  # fmt: skip
+_POLICY: Final = re.compile(r"policy '?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
+_MAXIMUM: Final = re.compile(r"\bP\d{1,5}D\b")
+_MISSING_CREDENTIAL: Final = re.compile(r"\bno (password )?credentials? found", re.IGNORECASE)
 _SAME_VALUE: Final = re.compile(
     r"same value for property (uniqueName|identifierUris)", re.IGNORECASE
 )
@@ -32,9 +43,22 @@ class Problem:
     details: frozenset[str] = frozenset()
     duplicate: str | None = None
     """The property whose value another object has, from the message of a generic 400."""
+    genuine: bool = True
+    """Whether it is Graph's envelope; what lies in between may answer, too."""
+    policy: str | None = None
+    """The id of the app management policy that the message names."""
+    maximum: str | None = None
+    """The longest lifetime that the message names, as an ISO 8601 duration."""
+    missing_credential: bool = False
+    """The generic 400 about a credential that is not there."""
     backing_application: bool = False
     """The 403 that a service principal gets while its application is not visible."""
     retry_after: float | None = None
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether the directory says that it does not have, or not show, the object."""
+        return self.status == HTTPStatus.NOT_FOUND and self.code in _NOT_FOUND
 
     def cited(self) -> str:
         """Return the code and the request id, as conditions cite them."""
@@ -55,34 +79,60 @@ def parse_problem(status: int, body: Any, headers: dict[str, str], operation: st
     error = error if isinstance(error, dict) else {}
     message = error.get("message")
     text = message if isinstance(message, str) else ""
-    duplicate = _SAME_VALUE.search(text)
+    code = word(error.get("code"))
     return Problem(
         status=status,
-        code=_word(error.get("code")) or f"HTTP {status}",
-        request_id=_word(headers.get("request-id")) or "unknown",
+        code=code or f"HTTP {status}",
+        request_id=word(headers.get("request-id")) or "unknown",
         operation=operation,
         details=_detail_codes(error.get("details")),
-        duplicate=duplicate[1] if duplicate else None,
+        duplicate=_found(_SAME_VALUE, text),
+        genuine=bool(code),
+        policy=_found(_POLICY, text),
+        maximum=_found(_MAXIMUM, text),
+        missing_credential=_MISSING_CREDENTIAL.search(text) is not None,
         backing_application="backing application of the service principal" in text,
-        retry_after=_seconds(headers.get("retry-after")),
+        retry_after=_seconds(headers.get("retry-after"), headers.get("date")),
     )
 
 
-def _word(value: Any) -> str:
-    """A code or id from an untrusted answer: letters, digits and a few marks, cut to 80."""
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    return found[found.lastindex or 0] if found else None
+
+
+def word(value: Any) -> str:
+    """Return a code or id from an untrusted answer: letters, digits and a few marks, cut to 80."""
     return re.sub(r"[^A-Za-z0-9_.:-]", "", value)[:80] if isinstance(value, str) else ""
 
 
 def _detail_codes(details: Any) -> frozenset[str]:
     entries = details if isinstance(details, list) else [details]
-    return frozenset(_word(entry.get("code")) for entry in entries if isinstance(entry, dict))
+    return frozenset(word(entry.get("code")) for entry in entries if isinstance(entry, dict))
 
 
-def _seconds(header: str | None) -> float | None:
-    try:
-        return min(max(float(header), 0.0), MAX_RETRY_AFTER) if header else None
-    except ValueError:
+def _seconds(header: str | None, date: str | None) -> float | None:
+    """The seconds of a `Retry-After` (RFC 9110, 10.2.3), between 1 and `MAX_RETRY_AFTER`.
+
+    It may be a date, then relative to the answer's own: our clock may be another one. None for
+    anything else.
+    """
+    if header is None:
         return None
+    if _SECONDS.fullmatch(header):
+        wait = float(header)
+    else:
+        try:
+            wait = (_moment(header) - _moment(date or "")).total_seconds()
+        except ValueError:
+            return None
+    return min(max(wait, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
+
+
+def _moment(header: str) -> datetime:
+    """The time in an HTTP date; ValueError if it is none."""
+    found = parsedate_to_datetime(header)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def is_young_object_answer(problem: Problem) -> bool:
@@ -93,7 +143,7 @@ def is_young_object_answer(problem: Problem) -> bool:
     """
     codes = {problem.code, *problem.details}
     return (
-        problem.status == 404  # noqa: PLR2004
+        problem.is_negative
         or "NoBackingApplicationObject" in codes
         or "CannotDeleteOrUpdateEnabledEntitlement" in codes
         or problem.backing_application
@@ -102,7 +152,11 @@ def is_young_object_answer(problem: Problem) -> bool:
 
 def is_transient(problem: Problem) -> bool:
     """Whether the same request may succeed in a moment, its outcome so far unknown or nil."""
-    return problem.status >= 500 or problem.code == _CONCURRENCY  # noqa: PLR2004
+    return (
+        problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or problem.code == _CONCURRENCY
+        or not problem.genuine
+    )
 
 
 def consequence(problem: Problem, *, young: bool) -> OperatorError:
@@ -112,17 +166,19 @@ def consequence(problem: Problem, *, young: bool) -> OperatorError:
         problem: the answer.
         young: whether the object was made so lately that the directory may not show it yet.
     """
-    if problem.status == 429:  # noqa: PLR2004
+    if problem.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Waiting(
             "GraphThrottled",
             f"Microsoft Graph throttles: {problem.cited()}",
             retry_after=problem.retry_after,
         )
     if is_transient(problem):
+        return _unavailable(problem)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
         return Waiting(
-            "GraphUnavailable",
-            f"Microsoft Graph fails: {problem.cited()}",
-            retry_after=problem.retry_after,
+            "TenantNotReady",
+            "Microsoft Graph does not take the operator's token, nor a fresh one; check the "
+            f"tenant's endpoints and `clientId`: {problem.cited()}",
         )
     if "CannotDeleteOrUpdateEnabledEntitlement" in {problem.code, *problem.details}:
         return Waiting(
@@ -134,7 +190,20 @@ def consequence(problem: Problem, *, young: bool) -> OperatorError:
             "NotYetReplicated",
             f"Entra does not show what was just created yet: {problem.cited()}",
         )
+    if problem.status == HTTPStatus.NOT_FOUND:
+        return _unavailable(problem)
     return _refusal(problem)
+
+
+def _unavailable(problem: Problem) -> Waiting:
+    if problem.genuine or problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        message = f"Microsoft Graph fails: {problem.cited()}"
+    else:
+        message = (
+            f"{problem.operation} was answered with HTTP {problem.status}, but not by Microsoft "
+            "Graph; check the endpoints, the proxy and the network"
+        )
+    return Waiting("GraphUnavailable", message, retry_after=problem.retry_after)
 
 
 def _refusal(problem: Problem) -> Refused:
@@ -153,12 +222,7 @@ def _refusal(problem: Problem) -> Refused:
             problem,
         )
     if problem.code.endswith("AsPerAppPolicy"):
-        return Refused(
-            "PolicyBlocked",
-            "an app management policy of the tenant forbids this; shorten the credential's "
-            "`duration`, use another type of `credential`, or ask for an exemption: " + cited,
-            problem,
-        )
+        return Refused("PolicyBlocked", _policy_message(problem), problem)
     if problem.code == "Directory_QuotaExceeded":
         return Refused(
             "QuotaExceeded",
@@ -166,7 +230,7 @@ def _refusal(problem: Problem) -> Refused:
             f"administrator must delete objects permanently or raise it: {cited}",
             problem,
         )
-    if problem.status in (401, 403):
+    if problem.status == HTTPStatus.FORBIDDEN:
         return Refused(
             "PermissionDenied",
             f"{problem.operation} was denied: the operator's application needs the Microsoft "
@@ -177,3 +241,21 @@ def _refusal(problem: Problem) -> Refused:
     return Refused(
         "RequestRefused", f"Microsoft Graph refused {problem.operation}: {cited}", problem
     )
+
+
+def _policy_message(problem: Problem) -> str:
+    """What a person can do about an app management policy; its id is for the administrator."""
+    secret = problem.operation.endswith("addPassword")
+    what = "client secrets" if secret else "certificates"
+    policy = f"app management policy {problem.policy}" if problem.policy else "a policy"
+    exemption = f"ask an administrator for an exemption: {problem.cited()}"
+    if problem.code == "CredentialInvalidLifetimeAsPerAppPolicy":
+        field = "credential.clientSecret" if secret else "credential.certificate.issue"
+        limit = f" (at most {problem.maximum})" if problem.maximum else ""
+        return (
+            f"{policy} of the tenant allows {what} no such lifetime{limit}; shorten "
+            f"`{field}.duration`, or {exemption}"
+        )
+    if problem.code == "CredentialTypeNotAllowedAsPerAppPolicy":
+        return f"{policy} of the tenant forbids {what}; choose another `credential`, or {exemption}"
+    return f"{policy} of the tenant forbids this; {exemption}"

@@ -6,7 +6,7 @@ seems to differ, or is not in it, is read live before anything is done about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,8 @@ from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.wire import (
     SELECT,
     ApplicationDocument,
-    ServicePrincipalDocument,
+    M,
+    OwnedPrincipalDocument,
     parse,
 )
 from fhir_app_operator.planning.model import Application
@@ -97,13 +98,23 @@ class Inventory:
     async def _take(self) -> Snapshot:
         owned = f"/servicePrincipals/{await self.own_id()}/ownedObjects/microsoft.graph"
         taken_at = self._clock()
-        applications, principals = {}, {}
-        query = {"$select": SELECT, "$top": _PAGE}
-        async for body in self._graph.pages(f"{owned}.application", query):
-            application = parse(ApplicationDocument, body).to_model()
-            applications[application.object_id] = application
-        query = {"$select": "id,appId", "$top": _PAGE}
-        async for body in self._graph.pages(f"{owned}.servicePrincipal", query):
-            principal = parse(ServicePrincipalDocument, body)
-            principals[principal.app_id] = principal.id
+        applications = {
+            each.id: each.to_model()
+            async for each in self._list(f"{owned}.application", ApplicationDocument, SELECT)
+        }
+        principals = {
+            each.app_id: each.id
+            async for each in self._list(
+                f"{owned}.servicePrincipal", OwnedPrincipalDocument, "id,appId"
+            )
+        }
         return Snapshot(taken_at=taken_at, applications=applications, service_principals=principals)
+
+    async def _list(self, path: str, kind: type[M], select: str) -> AsyncIterator[M]:
+        """Yield the members that can be read; the others are read live when they are needed."""
+        async for body in self._graph.pages(path, {"$select": select, "$top": _PAGE}):
+            try:
+                member = parse(kind, body, f"GET {path}")
+            except Waiting:
+                continue
+            yield member

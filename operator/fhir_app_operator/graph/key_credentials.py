@@ -33,10 +33,12 @@ class KeyCredentials:
 
     async def of(self, object_id: str) -> tuple[KeyCredential, ...] | None:
         """Return the certificates of an application; None if the directory does not show it."""
-        body = await self._graph.get(_path(object_id), _SELECT)
+        path = _path(object_id)
+        body = await self._graph.get(path, _SELECT)
         if body is None:
             return None
-        return tuple(key.to_model() for key in parse(KeyList, body).key_credentials)
+        found = parse(KeyList, body, f"GET {path}").key_credentials
+        return tuple(key.to_model() for key in found)
 
     async def add(
         self, application: Application, key: KeyCredential, certificate: bytes, *,
@@ -83,8 +85,8 @@ class KeyCredentials:
         answer = await self._graph.send(Call(method="GET", path=path, params=_SELECT, young=young))
         if answer is None:
             raise _behind(application)
-        parse(KeyList, answer.body)
-        entries = [{**entry, "key": None} for entry in answer.body.get("keyCredentials") or ()]
+        parse(KeyList, answer.body, f"GET {path}")
+        entries = [{**entry, "key": None} for entry in answer.body["keyCredentials"]]
         if expected - {entry["keyId"] for entry in entries}:
             raise _behind(application)
         return entries
@@ -104,7 +106,8 @@ def _path(object_id: str) -> str:
 
 def _usable(entries: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Leave out what has ended: one such entry makes Graph refuse the whole list."""
-    return [entry for entry in entries if parse(Key, entry).to_model().end > now]
+    operation = "the list of certificates"
+    return [entry for entry in entries if parse(Key, entry, operation).to_model().end > now]
 
 
 def _entry(key: KeyCredential, certificate: bytes) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
 
 import httpx
 
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.answers import TooLarge, decode, read_capped
 from fhir_app_operator.graph.flight import Flight
+from fhir_app_operator.graph.transport import PATIENCE
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.desired import Issuer
 
@@ -59,11 +61,11 @@ class OpenIdConfigurations:
     async def _read(self, token_version: int) -> Issuer:
         url = self._directory.openid_configuration_url(token_version)
         try:
-            response = await self._http.get(url)
-            document: Any = response.json() if response.is_success else None
-        except (httpx.HTTPError, ValueError) as error:
+            async with asyncio.timeout(PATIENCE), self._http.stream("GET", url) as response:
+                document = decode(await read_capped(response))
+        except (httpx.HTTPError, TooLarge, TimeoutError) as error:
             raise _unreadable(url, type(error).__name__) from None
-        if not isinstance(document, dict):
+        if not response.is_success or not isinstance(document, dict):
             raise _unreadable(url, f"HTTP {response.status_code}")
         issuer, keys = document.get("issuer"), document.get("jwks_uri")
         if not isinstance(issuer, str) or not isinstance(keys, str):

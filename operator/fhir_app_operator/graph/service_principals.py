@@ -8,7 +8,7 @@ from __future__ import annotations
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.applications import UPSERT, quoted
 from fhir_app_operator.graph.client import Call, GraphClient
-from fhir_app_operator.graph.wire import ServicePrincipalDocument, parse
+from fhir_app_operator.graph.wire import PermissionsDocument, ServicePrincipalDocument, parse
 from fhir_app_operator.planning.desired import PermissionIds
 
 
@@ -20,8 +20,9 @@ class ServicePrincipals:
 
     async def id_of(self, app_id: str) -> str | None:
         """Return the object id of the service principal of `app_id`, if there is one."""
-        body = await self._graph.get(_path(app_id), {"$select": "id"})
-        return None if body is None else parse(ServicePrincipalDocument, body).id
+        path = _path(app_id)
+        body = await self._graph.get(path, {"$select": "id"})
+        return None if body is None else parse(ServicePrincipalDocument, body, f"GET {path}").id
 
     async def upsert(self, app_id: str, *, young: bool) -> str:
         """Create the service principal unless it exists; return its object id.
@@ -33,7 +34,7 @@ class ServicePrincipals:
         call = Call(method="PATCH", path=_path(app_id), payload={}, headers=UPSERT, young=young)
         answer = await self._graph.send(call)
         if answer is not None and answer.body:
-            return parse(ServicePrincipalDocument, answer.body).id
+            return parse(ServicePrincipalDocument, answer.body, call.operation).id
         found = await self.id_of(app_id)
         if found is None:
             raise Waiting(
@@ -43,9 +44,11 @@ class ServicePrincipals:
 
     async def permission_ids(self, app_id: str) -> PermissionIds | None:
         """Return the permissions that the API `app_id` exposes; None if it is not in the tenant."""
-        query = {"$select": "id,appRoles,oauth2PermissionScopes"}
-        body = await self._graph.get(_path(app_id), query)
-        return None if body is None else parse(ServicePrincipalDocument, body).permission_ids()
+        path, query = _path(app_id), {"$select": "id,appRoles,oauth2PermissionScopes"}
+        body = await self._graph.get(path, query)
+        if body is None:
+            return None
+        return parse(PermissionsDocument, body, f"GET {path}").permission_ids()
 
 
 def _path(app_id: str) -> str:

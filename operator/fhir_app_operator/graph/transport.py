@@ -10,6 +10,7 @@ import contextlib
 import re
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ from typing_extensions import override
 
 from fhir_app_operator.graph.pool import Pool
 
+MAX_BODY: Final = 10 * 1024 * 1024
+"""Bytes that are read of one answer."""
+PATIENCE: Final = 45.0
+"""Seconds for one answer as a whole: `TIMEOUT` only bounds its pauses."""
+_FRAMING: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that do not hold for a body that was read."""
 TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _CONNECTIONS: Final = 64
 _CERTIFICATE: Final = re.compile(
@@ -100,6 +107,30 @@ class Outbound:
             verify=self.tls(), proxy=self.proxy_for(origin), trust_env=False,
             timeout=TIMEOUT, follow_redirects=False,
         )  # fmt: skip
+
+
+def fetch(
+    client: httpx.Client, method: str, url: str, *, patience: float = PATIENCE, **arguments: Any
+) -> httpx.Response:
+    """Return the answer to a blocking request, read to its end.
+
+    Raises:
+        httpx.HTTPError: no answer, one of more than `MAX_BODY` bytes, or one that takes longer
+            than `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    body = bytearray()
+    with client.stream(method, url, **arguments) as response:
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise httpx.ReadError("the answer is too large")
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the answer takes too long")
+    headers = [pair for pair in response.headers.multi_items() if pair[0] not in _FRAMING]
+    return httpx.Response(
+        response.status_code, headers=headers, content=bytes(body), request=response.request
+    )
 
 
 class DaemonThreads(Executor):

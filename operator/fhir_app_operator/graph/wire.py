@@ -1,19 +1,31 @@
 """Graph's JSON for applications and service principals, to and from the words of planning.
 
-Null, absent and empty mean the same here, as Graph returns either for a property that was never
-set. Which requests carry these documents is the business of the noun modules.
+Strict where a gap would look like a fact: every property that a read selects must be there, and a
+collection must be a list, since "no tags" and "no credentials" lead to writes. Lenient where
+Microsoft may add something: unknown members and unknown words of an enumeration are taken. Null
+means that a property was never set. Which requests carry these documents is the business of the
+noun modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
-from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.answers import unreadable
 from fhir_app_operator.planning.desired import PermissionIds
 from fhir_app_operator.planning.model import (
     Application,
@@ -34,10 +46,6 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _list(value: Any) -> Any:
-    return [] if value is None else value
-
-
 def _text(value: Any) -> Any:
     return "" if value is None else value
 
@@ -48,8 +56,8 @@ class Document(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="ignore")
 
 
-def parse(kind: type[M], body: dict[str, Any]) -> M:
-    """Return `body` as a `kind`.
+def parse(kind: type[M], body: dict[str, Any], operation: str) -> M:
+    """Return `body`, the answer to `operation`, as a `kind`.
 
     Raises:
         Waiting: `GraphUnavailable`, the answer lacks what it must have or has wrong types.
@@ -58,24 +66,21 @@ def parse(kind: type[M], body: dict[str, Any]) -> M:
         return kind.model_validate(body)
     except ValidationError as error:
         where = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:3])
-        raise Waiting(
-            "GraphUnavailable", f"Microsoft Graph sent an answer that cannot be read ({where})"
-        ) from None
+        raise unreadable(operation, where) from None
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Strings = Annotated[list[str], BeforeValidator(_list)]
 
 
 class _Redirects(Document):
-    redirect_uris: Strings = []
+    redirect_uris: list[str]
 
 
 class _Scope(Document):
     id: str
     value: Text = ""
-    type: Literal["User", "Admin"] = "User"
-    is_enabled: bool = True
+    type: str = "User"
+    is_enabled: StrictBool
     admin_consent_display_name: Text = ""
     admin_consent_description: Text = ""
     user_consent_display_name: Text = ""
@@ -87,37 +92,32 @@ class _Role(Document):
     value: Text = ""
     display_name: Text = ""
     description: Text = ""
-    allowed_member_types: Annotated[
-        list[Literal["User", "Application"]], BeforeValidator(_list)
-    ] = []
-    is_enabled: bool = True
+    allowed_member_types: list[str]
+    is_enabled: StrictBool
 
 
 class _Api(Document):
-    requested_access_token_version: int | None = None
-    oauth2_permission_scopes: Annotated[list[_Scope], BeforeValidator(_list)] = Field(
-        default=[], alias="oauth2PermissionScopes"
-    )
+    requested_access_token_version: StrictInt | None
+    oauth2_permission_scopes: list[_Scope] = Field(alias="oauth2PermissionScopes")
 
 
 class _Access(Document):
     id: str
-    type: Literal["Scope", "Role"]
+    type: str
 
 
 class _RequiredAccess(Document):
     resource_app_id: str
-    resource_access: Annotated[list[_Access], BeforeValidator(_list)] = []
+    resource_access: list[_Access]
 
 
 class Password(Document):
-    """A `passwordCredential`; `secret_text` is there in the answer of addPassword only."""
+    """A `passwordCredential`, as reads show it: without its value."""
 
     key_id: str
-    display_name: str | None = None
-    start_date_time: datetime | None = None
-    end_date_time: datetime | None = None
-    secret_text: SecretStr | None = None
+    display_name: str | None
+    start_date_time: datetime | None
+    end_date_time: datetime | None
 
     def to_model(self) -> PasswordCredential:
         """Return it without its value."""
@@ -129,13 +129,21 @@ class Password(Document):
         )
 
 
+class IssuedPasswordDocument(Password):
+    """The answer of addPassword; the end is the directory's choice, so it must be there."""
+
+    start_date_time: datetime
+    end_date_time: datetime
+    secret_text: Annotated[SecretStr, Field(min_length=1)]
+
+
 class Key(Document):
     """A `keyCredential`, without the certificate itself."""
 
     key_id: str
-    display_name: str | None = None
-    start_date_time: datetime | None = None
-    end_date_time: datetime | None = None
+    display_name: str | None
+    start_date_time: datetime | None
+    end_date_time: datetime | None
 
     def to_model(self) -> KeyCredential:
         """Return it in the words of planning."""
@@ -150,7 +158,7 @@ class Key(Document):
 class KeyList(Document):
     """An `application` with nothing but its certificates."""
 
-    key_credentials: Annotated[list[Key], BeforeValidator(_list)] = []
+    key_credentials: list[Key]
 
 
 class ApplicationDocument(Document):
@@ -158,25 +166,25 @@ class ApplicationDocument(Document):
 
     id: str
     app_id: str
-    display_name: Text = ""
-    notes: str | None = None
-    tags: Strings = []
-    sign_in_audience: str | None = None
-    identifier_uris: Strings = []
-    web: _Redirects | None = None
-    spa: _Redirects | None = None
-    public_client: _Redirects | None = None
-    is_fallback_public_client: bool | None = None
-    api: _Api | None = None
-    app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
-    required_resource_access: Annotated[list[_RequiredAccess], BeforeValidator(_list)] = []
-    service_management_reference: str | None = None
-    password_credentials: Annotated[list[Password], BeforeValidator(_list)] = []
-    created_date_time: datetime | None = None
+    display_name: Text
+    notes: str | None
+    tags: list[str]
+    sign_in_audience: str | None
+    identifier_uris: list[str]
+    web: _Redirects | None
+    spa: _Redirects | None
+    public_client: _Redirects | None
+    is_fallback_public_client: StrictBool | None
+    api: _Api | None
+    app_roles: list[_Role]
+    required_resource_access: list[_RequiredAccess]
+    service_management_reference: str | None
+    password_credentials: list[Password]
+    created_date_time: datetime | None
 
     def to_model(self) -> Application:
         """Return it in the words of planning."""
-        api = self.api or _Api()
+        api = self.api
         return Application(
             object_id=self.id,
             app_id=self.app_id,
@@ -189,9 +197,9 @@ class ApplicationDocument(Document):
                 web=_uris(self.web), spa=_uris(self.spa), public_client=_uris(self.public_client)
             ),
             is_fallback_public_client=bool(self.is_fallback_public_client),
-            token_version=api.requested_access_token_version,
+            token_version=api.requested_access_token_version if api else None,
             app_roles=tuple(_role(role) for role in self.app_roles),
-            scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes),
+            scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes) if api else (),
             resource_access=frozenset(_accesses(self.required_resource_access)),
             service_management_reference=self.service_management_reference,
             passwords=tuple(password.to_model() for password in self.password_credentials),
@@ -199,15 +207,43 @@ class ApplicationDocument(Document):
         )
 
 
-class ServicePrincipalDocument(Document):
-    """A `servicePrincipal` with what the operator reads of it."""
+class HolderDocument(Document):
+    """An `application` of whomever: how to call it."""
+
+    app_id: str
+    display_name: Text
+    tags: list[str]
+
+
+class DeletedDocument(Document):
+    """An application or service principal in the bin: what tells whose it is."""
 
     id: str
-    app_id: Text = ""
-    app_roles: Annotated[list[_Role], BeforeValidator(_list)] = []
-    oauth2_permission_scopes: Annotated[list[_Scope], BeforeValidator(_list)] = Field(
-        default=[], alias="oauth2PermissionScopes"
-    )
+    app_id: str
+    tags: list[str]
+
+    def to_model(self) -> Application:
+        """Return it in the words of planning, as far as it was read."""
+        return Application(object_id=self.id, app_id=self.app_id, tags=frozenset(self.tags))
+
+
+class ServicePrincipalDocument(Document):
+    """A `servicePrincipal`: that it is there."""
+
+    id: str
+
+
+class OwnedPrincipalDocument(ServicePrincipalDocument):
+    """A `servicePrincipal` of a list, with its application's client id."""
+
+    app_id: str
+
+
+class PermissionsDocument(ServicePrincipalDocument):
+    """A `servicePrincipal` of an API, with what it exposes."""
+
+    app_roles: list[_Role]
+    oauth2_permission_scopes: list[_Scope] = Field(alias="oauth2PermissionScopes")
 
     def permission_ids(self) -> PermissionIds:
         """Return the ids of its roles and scopes, by value."""
@@ -217,9 +253,12 @@ class ServicePrincipalDocument(Document):
         )
 
 
-SELECT = ",".join(
-    field.alias or to_camel(name) for name, field in ApplicationDocument.model_fields.items()
-)
+def _selection(kind: type[Document]) -> str:
+    return ",".join(field.alias or to_camel(name) for name, field in kind.model_fields.items())
+
+
+HOLDER = _selection(HolderDocument)
+SELECT = _selection(ApplicationDocument)
 """The `$select` of every read of an application; it also halves the read's price in units."""
 
 

@@ -23,7 +23,8 @@ class AppRole:
     value: str
     display_name: str
     description: str
-    allowed_member_types: frozenset[MemberType]
+    allowed_member_types: frozenset[str]
+    """`User`, `Application`, or what Microsoft adds to them."""
     is_enabled: bool = True
 
 
@@ -33,7 +34,8 @@ class PermissionScope:
 
     id: str
     value: str
-    type: Literal["User", "Admin"]
+    type: str
+    """`User`, `Admin`, or what Microsoft adds to them."""
     admin_consent_display_name: str
     admin_consent_description: str
     user_consent_display_name: str
@@ -46,7 +48,8 @@ class ResourceAccess:
     """One permission asked for in `application.requiredResourceAccess`."""
 
     resource_app_id: str
-    type: Literal["Scope", "Role"]
+    type: str
+    """`Scope`, `Role`, or what Microsoft adds to them."""
     id: str
 
 
