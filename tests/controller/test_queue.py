@@ -324,3 +324,19 @@ async def test_a_pass_that_outlives_its_cancellation_is_a_problem():
 async def test_a_queue_that_ends_has_no_problem(worker):
     await worker.queue.drain(1.0)
     assert worker.queue.problem() is None
+
+
+async def test_news_of_a_key_that_lets_another_one_go_first_does_not_bring_it_back():
+    worker = needy(client="server")
+    worker.gate = asyncio.Event()
+    worker.queue.add("server")
+    worker.queue.add("client")
+    await settle()
+    worker.queue.add("client")
+    worker.queue.add_later("client", 1.0)
+    await asyncio.sleep(5.0)
+    assert worker.order == ["server"]
+    worker.gate.set()
+    await asyncio.sleep(MAX_COURTESY + 1.0)
+    assert worker.runs == [("server", 0.0), ("client", 5.0)]
+    await worker.queue.drain(1.0)

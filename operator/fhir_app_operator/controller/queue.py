@@ -90,7 +90,9 @@ class WorkQueue(Generic[Key]):
         self._busy: dict[Key, bool] = {}
         """Whether each key that has a worker was urgent."""
         self._behind: dict[Key, list[Key]] = {}
+        self._aside: set[Key] = set()
         self._courteous: set[Key] = set()
+        """The keys that have let another one go first since they ran."""
         self._since: dict[Key, float] = {}
         self._again: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -129,7 +131,7 @@ class WorkQueue(Generic[Key]):
 
     def add(self, key: Key, *, urgent: bool = True) -> None:
         """Process `key` as soon as possible: drops its back-off, keeps a `Retry-After`."""
-        if self._stopping:
+        if self._stopping or key in self._aside:
             return
         self._cancel_timer(key)
         if key in self._busy:
@@ -143,7 +145,7 @@ class WorkQueue(Generic[Key]):
 
     def add_later(self, key: Key, delay: float) -> None:
         """Process `key` within `delay` seconds; further calls until then change nothing."""
-        if self._stopping or self._is_queued(key) or key in self._again:
+        if self._stopping or self._is_queued(key) or key in self._again or key in self._aside:
             return
         timer = self._timers.get(key)
         if timer is None or timer.when() > self._now() + delay:
@@ -183,15 +185,22 @@ class WorkQueue(Generic[Key]):
         self._metrics.queued(key)
 
     def _lets_another_go_first(self, key: Key, *, urgent: bool) -> bool:
-        """Put `key` aside if what it needs comes soon: `_settle` of that one adds it again."""
+        """Put `key` aside if what it needs comes soon; the end of that one brings it back."""
         first = self._needs(key)
         comes_soon = first is not None and (first in self._urgent or self._busy.get(first, False))
         if first is None or not comes_soon or key in self._courteous:
             return False
         self._courteous.add(key)
+        self._aside.add(key)
         self._behind.setdefault(first, []).append(key)
         self._schedule(key, MAX_COURTESY, urgent=urgent)
         return True
+
+    def _bring_back(self, first: Key) -> None:
+        for key in self._behind.pop(first, ()):
+            if key in self._aside:
+                self._aside.discard(key)
+                self.add(key)
 
     def _schedule(self, key: Key, delay: float, *, urgent: bool) -> None:
         self._cancel_timer(key)
@@ -200,6 +209,7 @@ class WorkQueue(Generic[Key]):
 
     def _fire(self, key: Key, urgent: bool) -> None:  # noqa: FBT001 - called by the loop
         self._timers.pop(key, None)
+        self._aside.discard(key)
         self.add(key, urgent=urgent)
 
     def _cancel_timer(self, key: Key) -> None:
@@ -226,9 +236,7 @@ class WorkQueue(Generic[Key]):
                 self._metrics.ended(key)
                 self._note_idle()
             self._settle(key, outcome)
-            for waiting in self._behind.pop(key, ()):
-                if waiting in self._courteous:
-                    self.add(waiting)
+            self._bring_back(key)
 
     async def _run(self, key: Key) -> Next:
         try:
