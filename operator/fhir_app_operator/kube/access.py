@@ -52,7 +52,9 @@ class ClusterAccess:
         # As Kopf's own connections: a proxy of the environment is for the cloud, not for the
         # API server.
         loaded.client_session_kwargs = {"trust_env": False}
-        loaded.retries = False
+        # Any number, and False is one, makes it repeat reads that failed with a 5xx, unseen: the
+        # queue has the back-off, and status must say what is wrong.
+        loaded.retries = None
         return loaded
 
 
