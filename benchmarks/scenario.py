@@ -1,8 +1,8 @@
 """What happens to a fleet, and what is measured meanwhile.
 
 Applied at once to an operator that has nothing else to do; left alone; the operator restarted; the
-operator restarted again with one registration that it has not seen. Not here: how figures are shown
-(`report.py`).
+operator restarted again with one registration that it has not seen; then an hour without news,
+played faster. Not here: how figures are shown (`report.py`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import httpx
 from benchmarks.api_server import ApiServer, administrator
 from benchmarks.counters import Directory, OperatorCounts, operator_counts
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Applied, Conditions, Restarted, Result, Verified
+from benchmarks.figures import Applied, Conditions, Idle, Restarted, Result, Verified
 from benchmarks.fleet import Fleet, fleet, key_of, latecomer
 from benchmarks.processes import Usage, busy_seconds, programs, usage
 from dev.demo.signing_in import Trust
@@ -30,6 +30,10 @@ _POLL_SECONDS: Final = 0.25
 _STILL_SECONDS: Final = 4.0
 """Longer than the operator gathers changes in before a tenant is counted again."""
 _RESYNC: Final = "1h"
+_DAY_HOURS: Final = 24
+_IDLE_SECONDS: Final = 20.0
+_IDLE_PASSES_PER_SECOND: Final = 25.0
+"""How fast an hour is played: no faster than this, else the operator's CPU would be measured."""
 
 Tell = Callable[[str], None]
 
@@ -103,6 +107,10 @@ class _Bench:
 
         return await self.until(still, "quiet")
 
+    async def all_seen(self, size: int) -> None:
+        """Wait until the operator has looked at each of `size` registrations since its start."""
+        await self.until(lambda counts: counts.settled_passes >= size, "done with looking at all")
+
     async def stop_operator(self) -> None:
         """End the operator as a rollout does."""
         await asyncio.to_thread(self.environment.operator.stop, signal.SIGTERM)
@@ -121,6 +129,7 @@ async def _figures(bench: _Bench, size: int, *, restarts: bool) -> Result:
         applied = await _apply(bench, api, members)
         verified = await _verify(bench, size) if restarts else None
         restarted = await _restart(bench, api) if restarts else None
+        idle = await _idle(bench, size) if restarts else None
     return Result(
         size=size,
         types=dict(Counter(str(each["spec"]["type"]) for each in members.registrations)),
@@ -129,6 +138,7 @@ async def _figures(bench: _Bench, size: int, *, restarts: bool) -> Result:
         applied=applied,
         verified=verified,
         restarted=restarted,
+        idle=idle,
     )
 
 
@@ -167,7 +177,7 @@ async def _verify(bench: _Bench, size: int) -> Verified:
     bench.directory.forget_calls()
     started = time.monotonic()
     await bench.start_operator()
-    await bench.until(lambda counts: counts.settled_passes >= size, "done with looking at all")
+    await bench.all_seen(size)
     seconds = time.monotonic() - started
     return Verified(
         seconds=seconds, operator=await bench.settled(), graph=bench.directory.graph_calls()
@@ -190,6 +200,26 @@ async def _restart(bench: _Bench, api: ApiServer) -> Restarted:
     calls = bench.directory.graph_calls(each for each in items if key_of(each) == key_of(late))
     _, others = calls.by_type.get("", (0, 0))
     return Restarted(seconds=moments[key_of(late)] - started, graph_writes=others)
+
+
+async def _idle(bench: _Bench, size: int) -> Idle:
+    seconds = max(_IDLE_SECONDS, size / _IDLE_PASSES_PER_SECOND)
+    bench.tell(f"an hour without news, played in {seconds:.0f} s")
+    await bench.stop_operator()
+    bench.environment.operator.configure(
+        RESYNC_INTERVAL=f"{seconds:.0f}s", VERIFY_INTERVAL=f"{_DAY_HOURS * seconds:.0f}s"
+    )
+    await bench.start_operator()
+    await bench.all_seen(size)
+    bench.directory.forget_calls()
+    before = await bench.counts()
+    await asyncio.sleep(seconds)
+    return Idle(
+        seconds=seconds,
+        graph=bench.directory.graph_calls(),
+        operator=(await bench.counts()).since(before),
+        rss_mib=usage(bench.environment.operator.pid).rss_mib,
+    )
 
 
 def _usage() -> dict[str, Usage]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -68,6 +69,12 @@ class OperatorProcess:
     def log_tail(self) -> str:
         """The last lines of the log."""
         return tail(self.log)
+
+    def configure(self, **settings: str) -> None:
+        """Let its next start have these `FHIR_APP_OPERATOR_*` variables (without the prefix)."""
+        named = {f"FHIR_APP_OPERATOR_{name}": value for name, value in settings.items()}
+        environment = {**self._program.environment, **named}
+        self._program = replace(self._program, environment=environment)
 
     def start(self) -> None:
         """Start it and wait until it is ready; it must not be running.

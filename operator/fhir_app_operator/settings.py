@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         default=timedelta(hours=1),
         description="How often everything is compared with Entra, plus or minus a tenth.",
     )
+    verify_interval: _Length = Field(
+        default=timedelta(days=1),
+        description="How often each application is read by itself, beside the lists of all.",
+    )
     replication_window: _Length = Field(
         default=timedelta(minutes=15),
         description="How long Entra may not show what was just made.",

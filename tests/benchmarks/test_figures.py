@@ -13,7 +13,7 @@ from benchmarks import profile, report
 from benchmarks.api_server import Readiness
 from benchmarks.counters import Directory, GraphCalls, operator_counts
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Applied, Conditions, Restarted, Result, Verified
+from benchmarks.figures import Applied, Conditions, Idle, Restarted, Result, Verified
 from benchmarks.processes import OURSELVES, Usage, busy_seconds, programs, usage
 
 OPERATOR = "22222222-2222-2222-2222-222222222222"
@@ -75,6 +75,9 @@ def result(size=1000, **changes):
         applied=replace(applied, **changes),
         verified=Verified(seconds=2, graph=replace(graph, writes=0), operator=counts),
         restarted=Restarted(seconds=3, graph_writes=0),
+        idle=Idle(
+            seconds=40, graph=replace(graph, calls=800, writes=0), operator=counts, rss_mib=150
+        ),
     )  # fmt: skip
 
 
@@ -153,8 +156,19 @@ def test_targets_that_are_met_or_missed_are_marked():
     assert "50.0 s ✓" in line(text, "Ready, all")
     assert "4.00 (3.00) ✓" in line(text, "per Service")
     assert "61.0 s ✗" in line(shown(result(ready_max=61.0)), "Ready, all")
-    idle = line(shown(result(settled_rss_mib=201.0)), "memory when idle")
-    assert "201 MiB ✗" in idle
+    ready = line(shown(result(settled_rss_mib=201.0)), "memory when all are Ready")
+    assert "201 MiB ✗" in ready
+
+
+def test_an_idle_hour_is_shown_with_how_fast_it_was_played():
+    text = shown(result()).partition("an hour of the clock")[2]
+    assert "40.0 s" in text.splitlines()[0]
+    assert "800 (0) ✓" in line(text, "Graph calls")
+    assert "10 (2) ✗" in line(text, "Kubernetes calls")
+    assert "150 MiB ✓" in line(text, "memory at its end")
+    busy = replace(result().idle, graph=GraphCalls(calls=801, writes=0, throttled=0))
+    text = shown(replace(result(), idle=busy)).partition("an hour of the clock")[2]
+    assert "801 (0) ✗" in line(text, "Graph calls")
 
 
 def test_a_large_fleet_may_take_what_the_write_quota_takes():
@@ -169,7 +183,7 @@ def test_missing_quotas_are_said():
 
 
 def test_what_was_not_measured_is_left_open():
-    text = shown(replace(result(), verified=None, restarted=None))
+    text = shown(replace(result(), verified=None, restarted=None, idle=None))
     assert "✓" not in line(text, "restart: a new registration")
 
 

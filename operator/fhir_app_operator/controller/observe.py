@@ -16,7 +16,6 @@ from fhir_app_operator.planning import conditions
 from fhir_app_operator.planning.credentials import certificate_settles
 from fhir_app_operator.planning.model import Application, Intent, KeyCredential, Policy
 
-_VERIFY_EVERY: Final = timedelta(days=1)
 _SETTLED_NEGATIVES: Final = timedelta(minutes=1)
 """How long an application that was there for long must stay unseen to count as gone."""
 
@@ -44,8 +43,8 @@ async def read_secret(world: World, work: Pass) -> None:
 async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool:
     """Put what the lists of our objects say into `work`, if that can be enough.
 
-    True only for a settled registration that was compared with a live read within a day: a list
-    may confirm that nothing differs, but never that something does.
+    True only for a settled registration that was compared with a live read lately: a list may
+    confirm that nothing differs, but never that something does.
     """
     status, uid = work.registration.status, work.identity.uid
     if status.object_id is None or _verification_due(world, work, connection):
@@ -79,19 +78,19 @@ def _reported_keys(work: Pass) -> tuple[KeyCredential, ...]:
 
 
 def _verification_due(world: World, work: Pass, connection: Connection) -> bool:
-    """Whether a live read is due: daily, and once more after a certificate was published.
+    """Whether a live read is due: regularly, and once more after a certificate was published.
 
     The list of certificates is written as a whole: one that a dead process sent may have landed
-    after ours. The first daily reads are spread by the UID's digits.
+    after ours. The first regular reads are spread by the UID's digits.
     """
-    uid, now = work.identity.uid, world.clock()
+    uid, now, every = work.identity.uid, world.clock(), world.verify_every
     settled = certificate_settles(work.observed, world.policy)
     if settled is not None and connection.verified.get(uid, now) < settled <= now:
         return True
     if uid not in connection.verified:
         share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        connection.verified[uid] = now - share * _VERIFY_EVERY
-    return now - connection.verified[uid] >= _VERIFY_EVERY
+        connection.verified[uid] = now - share * every
+    return now - connection.verified[uid] >= every
 
 
 async def observe_entra(world: World, work: Pass, connection: Connection) -> None:

@@ -189,6 +189,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
                 sweep_after=settings.sweep_after, replication_window=settings.replication_window
             ),
             snapshot_age=settings.resync_interval / 4,
+            verify_every=settings.verify_interval,
             probe_timeout=settings.probe_timeout,
         )
     finally:

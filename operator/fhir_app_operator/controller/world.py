@@ -44,6 +44,8 @@ class World:
     policy: Policy = field(default_factory=Policy)
     snapshot_age: timedelta = timedelta(minutes=15)
     """How old a list of what we own may be to confirm that nothing differs."""
+    verify_every: timedelta = timedelta(days=1)
+    """How often each application is read by itself, spread over that time by the UIDs."""
     probe_timeout: timedelta = timedelta(seconds=120)
     """How long a fresh credential is tried before the pass gives up on it."""
 
