@@ -11,7 +11,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import httpx
@@ -64,19 +64,40 @@ class ApiServer:
     @asynccontextmanager
     async def readiness(self) -> AsyncIterator["Readiness"]:
         """Watch all registrations from now on, while the block runs."""
-        items, version = await self.registrations()
         readiness = Readiness()
+        version = await self._list(readiness)
+        watching = asyncio.create_task(self._watch(readiness, version))
+        try:
+            yield readiness
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _list(self, readiness: "Readiness") -> str:
+        items, version = await self.registrations()
         for item in items:
             readiness.note(item)
-        query: dict[str, Any] = {"watch": "true", "resourceVersion": version}
+        return version
+
+    async def _watch(self, readiness: "Readiness", version: str) -> None:
+        """Follow from `version` on; the API server closes watches that are slow or old."""
+        try:
+            while True:
+                query: dict[str, Any] = {"watch": "true", "resourceVersion": version}
+                with suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                    await self._follow(query, readiness)
+                version = await self._list(readiness)
+        except (httpx.HTTPError, ValueError) as error:
+            readiness.end(type(error).__name__)
+
+    async def _follow(self, query: Mapping[str, Any], readiness: "Readiness") -> None:
         async with self._http.stream("GET", _REGISTRATIONS, params=query, timeout=None) as answer:
             answer.raise_for_status()
-            watching = asyncio.create_task(_follow(answer, readiness))
-            try:
-                yield readiness
-            finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+            async for line in answer.aiter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                readiness.note(event["object"])
 
     async def _create(self, path: str, body: Mapping[str, Any]) -> None:
         answer = await self._http.post(path, json=body)
@@ -136,20 +157,6 @@ class Readiness:
         ]
         head = f"{len(late)} of {len(keys)} are not Ready after {seconds:.0f} s, such as:"
         return "\n".join([head, *reasons])
-
-
-async def _follow(answer: httpx.Response, readiness: Readiness) -> None:
-    try:
-        async for line in answer.aiter_lines():
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                readiness.end(event["object"].get("message", "no message"))
-                return
-            readiness.note(event["object"])
-    except httpx.HTTPError as error:
-        readiness.end(type(error).__name__)
-    else:
-        readiness.end("the API server closed it")
 
 
 @asynccontextmanager

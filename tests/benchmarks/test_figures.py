@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import profile, report
-from benchmarks.api_server import Readiness
+from benchmarks.api_server import ApiServer, Readiness
 from benchmarks.counters import Directory, GraphCalls, operator_counts
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Applied, Conditions, Idle, Restarted, Result, Verified
@@ -128,6 +128,26 @@ async def test_a_registration_counts_when_it_is_ready_for_its_spec():
         await readiness.wait([("n", "r")], 0.01)
     readiness.note(ready())
     assert list(await readiness.wait([("n", "r")], 1)) == [("n", "r")]
+
+
+async def test_a_watch_that_the_api_server_closes_is_taken_up_again():
+    watches = []
+
+    async def answer(request):
+        if "watch" in request.url.params:
+            watches.append(request.url.params["resourceVersion"])
+            if len(watches) > 2:
+                await asyncio.Event().wait()
+            end = {"type": "ERROR", "object": {"code": 410}} if len(watches) == 2 else {}
+            return httpx.Response(200, text=json.dumps(end) + "\n" if end else "")
+        items = [ready()] if len(watches) == 2 else [ready("False")]
+        version = str(len(watches))
+        return httpx.Response(200, json={"items": items, "metadata": {"resourceVersion": version}})
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="https://k")
+    async with http, ApiServer(http).readiness() as readiness:
+        assert list(await readiness.wait([("n", "r")], 5)) == [("n", "r")]
+    assert watches[:2] == ["0", "1"]
 
 
 async def test_a_broken_watch_ends_the_waiting():

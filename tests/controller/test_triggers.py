@@ -85,6 +85,15 @@ def test_what_a_pass_found_gone_is_forgotten_without_an_event(triggers, added):
     assert triggers._seen == {}
 
 
+def test_the_end_of_a_registration_is_told_to_whoever_remembers_it(added):
+    gone = []
+    triggers = Triggers(Index(gone.append), added)
+    triggers.registration(registration("portal", "ADDED"))
+    triggers.registration(registration("portal", "DELETED"))
+    triggers.registration(registration("portal", "DELETED"))
+    assert gone == ["uid-portal"]
+
+
 def test_a_changed_server_wakes_its_clients(triggers, added):
     triggers.registration(registration("portal", "ADDED", server="fhir-server"))
     added.clear()

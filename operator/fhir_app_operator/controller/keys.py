@@ -6,7 +6,7 @@ pass that finds nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -77,9 +77,13 @@ class Index:
     """Which registrations refer to a server or tenant, live in a namespace, or own a Secret.
 
     Every answer costs as much as it is long, however many registrations there are.
+
+    Args:
+        on_forgotten: called with the UID of each registration that goes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_forgotten: Callable[[str], None] = lambda _uid: None) -> None:
+        self._on_forgotten = on_forgotten
         self._references: dict[RegistrationKey, _References] = {}
         self._by_uid: dict[str, RegistrationKey] = {}
         self._by_server: _Groups[RegistrationKey] = _Groups()
@@ -125,6 +129,7 @@ class Index:
         self._by_namespace.remove(key.namespace, key)
         if known.server is not None:
             self._by_server.remove(known.server, key)
+        self._on_forgotten(known.uid)
 
     def tenant_of(self, key: RegistrationKey) -> str | None:
         """Return the name of the tenant that `key` refers to, if it is known."""

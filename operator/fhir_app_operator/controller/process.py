@@ -199,7 +199,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
 def _loop(
     settings: Settings, world: World, metrics: Metrics
 ) -> tuple[WorkQueue[Key], handlers.Triggers]:
-    index = Index()
+    index = Index(world.connections.forget_registration)
     tenants = TenantReconciler(world, UserCount(index, world.registrations))
     dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, settings.resync_interval)
     queue: WorkQueue[Key] = WorkQueue(
