@@ -36,6 +36,22 @@ def test_values_come_from_the_environment():
     assert settings.direct_hosts == (".svc", "10.0.0.1")
 
 
+def test_the_lease_is_renewed_well_before_others_may_take_it():
+    settings = load({})
+    margin = settings.lease_duration - settings.renew_deadline
+    assert margin >= timedelta(seconds=3)
+    assert settings.lease_duration + settings.retry_period < timedelta(seconds=15)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("RENEW_DEADLINE", "10s"), ("RENEW_DEADLINE", "3s"),
+                            ("RETRY_PERIOD", "4s"), ("LEASE_DURATION", "7s")],
+)  # fmt: skip
+def test_lease_timings_that_do_not_fit_together_are_refused(variable, value):
+    with pytest.raises(WrongSettings, match=r"RENEW_DEADLINE: must be at least twice the retry"):
+        load({f"FHIR_APP_OPERATOR_{variable}": value})
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "remedy"),
     [

@@ -1,6 +1,6 @@
 """The command line: `run`, `plan`, `check`, `crds`, `version`.
 
-Exit codes: 0 good, 1 something is missing, 2 usage or a setting.
+Exit codes: 0 good, 1 something is missing, 2 usage or a setting, 3 the Lease was lost.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING: Final = 1
 USAGE: Final = 2
+LOST: Final = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,11 +38,14 @@ def run() -> None:
     loaded = _settings()
     logs.configure(loaded.log_level, loaded.log_format)
     from fhir_app_operator.controller import process
+    from fhir_app_operator.controller.leadership import LostLease
 
     try:
         asyncio.run(process.run(loaded))
     except process.Missing as error:
         _fail(str(error), MISSING)
+    except LostLease:  # the log says so
+        sys.exit(LOST)
     except KeyboardInterrupt:
         sys.exit(0)
 
@@ -70,8 +74,11 @@ def check() -> None:
     from fhir_app_operator.controller import commands
 
     loaded = _settings()
+    lease_namespace = loaded.namespace if loaded.leader_election else None
     _exit(_run_once(
-        lambda world, api: commands.check(world, api, watch_secrets=loaded.watch_secrets)
+        lambda world, api: commands.check(
+            world, api, watch_secrets=loaded.watch_secrets, lease_namespace=lease_namespace
+        )
     ))  # fmt: skip
 
 

@@ -4,7 +4,8 @@
     ├── Invalid      the spec must change
     ├── Stalled      a person must act somewhere else (a permission, a name clash, a policy)
     └── Waiting      others or the weather: retried by itself, after `retry_after` if that is known
-        └── Conflict  somebody changed the Kubernetes object in between: read again, plan again
+        ├── Conflict  somebody changed the Kubernetes object in between: read again, plan again
+        └── NotLeading  another replica may lead: nothing may be written, not even a status
 
 Nothing here knows Kopf, HTTP or Graph. A message is written for the person who reads
 `kubectl describe`: it names the field or the permission, says what to do, and never holds a
@@ -59,6 +60,13 @@ class Conflict(Waiting):
 
     def __init__(self, message: str) -> None:
         super().__init__("Conflict", message, retry_after=0.0)
+
+
+class NotLeading(Waiting):
+    """The write was not started: this process is not, or not certainly, the leader."""
+
+    def __init__(self) -> None:
+        super().__init__("NotLeading", "this replica does not hold the Lease", retry_after=5.0)
 
 
 def origin(error: BaseException) -> str:

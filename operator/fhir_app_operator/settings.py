@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_app_operator.api import names
@@ -102,6 +103,24 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=50, ge=1, le=500, description="How many registrations are worked on at once."
     )
+    leader_election: bool = Field(
+        default=True,
+        description="Work only while holding the Lease `fhir-app-operator` in the operator's own "
+        "namespace; `false` only where no second process can be.",
+    )
+    lease_duration: _Length = Field(
+        default=timedelta(seconds=10),
+        description="A standby takes over from a leader that has not renewed for so long.",
+    )
+    renew_deadline: _Length = Field(
+        default=timedelta(seconds=7),
+        description="A leader starts no write later than this after its last renewal; below the "
+        "duration.",
+    )
+    retry_period: _Length = Field(
+        default=timedelta(seconds=2),
+        description="How often the leader renews the Lease; a standby looks twice as often.",
+    )
     watch_secrets: bool = Field(
         default=False,
         description="Watch the Secrets that the operator made, to repair them at once; needs "
@@ -122,6 +141,14 @@ class Settings(BaseSettings):
         default=None, validation_alias="HTTPS_PROXY"
     )
     no_proxy: str = Field(default="", validation_alias="NO_PROXY")
+
+    @model_validator(mode="after")
+    def _lease_is_renewed_in_time(self) -> Self:
+        """What is between deadline and duration pays for calls that were under way."""
+        if 2 * self.retry_period <= self.renew_deadline < self.lease_duration:
+            return self
+        msg = "must be at least twice the retry period, and less than the lease duration"
+        raise PydanticCustomError("lease", msg)
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -170,7 +197,8 @@ def _values(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _problem(entry: Any) -> str:
-    field = str(entry["loc"][0]) if entry["loc"] else "settings"
+    # The one rule between settings is about the deadline.
+    field = str(entry["loc"][0]) if entry["loc"] else "renew_deadline"
     variable = (
         field if field.isupper() else _FOREIGN.get(field, names.ENVIRONMENT_PREFIX + field.upper())
     )

@@ -21,6 +21,7 @@ from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.reconciler import Outcome, Reconciler
 from fhir_app_operator.controller.tenants import TenantReconciler
 from fhir_app_operator.controller.world import World
+from fhir_app_operator.errors import NotLeading
 from fhir_app_operator.kube.access import ClusterAccess
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
 from fhir_app_operator.kube.events import Events
@@ -61,6 +62,19 @@ def resource_path(kind, namespace, name=""):
     return f"{root}/{name}" if name else root
 
 
+class Gate:
+    """The fence of the operator's gateways; a test closes it after some more writes."""
+
+    def __init__(self):
+        self.left = None
+
+    def __call__(self):
+        if self.left == 0:
+            raise NotLeading
+        if self.left is not None:
+            self.left -= 1
+
+
 @dataclass
 class Lab:
     """One namespace and one tenant of a test's own."""
@@ -70,6 +84,7 @@ class Lab:
     world: World
     namespace: str
     tenant: str
+    gate: Gate
 
     @property
     def emulator(self):
@@ -86,7 +101,7 @@ class Lab:
     def restarted(self):
         """A new process: the same world without anything remembered."""
         connections = _connections(
-            self.running.emulator.clock, self.world.secrets, self.world.sleep
+            self.running.emulator.clock, self.world.secrets, self.world.sleep, self.gate
         )
         return replace(self, world=replace(self.world, connections=connections))
 
@@ -199,15 +214,16 @@ class Lab:
         self.emulator.requests.clear()
 
 
-def _connections(clock, secret_gateway, sleep):
+def _connections(clock, secret_gateway, sleep, gate):
     identity = OperatorIdentity(namespace="fhir-app-operator")
-    return Connections(identity, secret_gateway, clock.now, sleep=sleep)
+    return Connections(identity, secret_gateway, clock.now, sleep=sleep, fence=gate)
 
 
 @asynccontextmanager
 async def open_lab(control_plane, running):
     """Yield a lab on `control_plane` and the served emulator `running`."""
-    api = await ApiServer.connect(ClusterAccess(kubeconfig=control_plane.kubeconfig))
+    access, gate = ClusterAccess(kubeconfig=control_plane.kubeconfig), Gate()
+    api, fenced = await ApiServer.connect(access), await ApiServer.connect(access, fence=gate)
     clock = running.emulator.clock
 
     async def sleep(seconds):
@@ -215,26 +231,27 @@ async def open_lab(control_plane, running):
         await asyncio.sleep(0)
 
     suffix = uuid.uuid4().hex[:8]
-    gateway = Secrets(api)
+    gateway = Secrets(fenced)
     world = World(
-        registrations=Registrations(api),
+        registrations=Registrations(fenced),
         secrets=gateway,
         namespaces=Namespaces(api),
-        connections=_connections(clock, gateway, sleep),
-        events=Events(api, clock.now, "lab"),
+        connections=_connections(clock, gateway, sleep, gate),
+        events=Events(fenced, clock.now, "lab"),
         cluster_id="lab",
         snapshot_age=timedelta(0),
         clock=clock.now,
         sleep=sleep,
         nonce=lambda: secrets.token_hex(8),
     )
-    lab = Lab(api, running, world, f"lab-{suffix}", f"tenant-{suffix}")
+    lab = Lab(api, running, world, f"lab-{suffix}", f"tenant-{suffix}", gate)
     try:
         await lab.create("namespace", {"metadata": {"name": lab.namespace}})
         await lab.create("tenant", tenant_document(lab, running))
         yield lab
     finally:
         await lab.world.connections.close()
+        await fenced.close()
         await api.close()
 
 

@@ -99,12 +99,13 @@ def wide(monkeypatch):
 
 async def test_check_is_good_when_everything_is_there(lab, wide, capsys):
     await lab.ready("Resource")
-    await commands.check(lab.world, lab.api, watch_secrets=True)
+    await commands.check(lab.world, lab.api, watch_secrets=True, lease_namespace=lab.namespace)
     shown = capsys.readouterr().out
     mine = [line for line in shown.splitlines() if lab.tenant in line]
     assert len(mine) == 4
     assert all(" ok " in line for line in mine)
     assert "RBAC: secrets" in shown
+    assert " ok " in next(line for line in shown.splitlines() if "RBAC: leases" in line)
 
 
 async def test_check_names_verbs_that_are_missing(lab, control_plane, wide, capsys, tmp_path):
@@ -113,10 +114,13 @@ async def test_check_names_verbs_that_are_missing(lab, control_plane, wide, caps
     token.write_text(control_plane.service_account_token(lab.namespace, "weak"))
     path = control_plane.kubeconfig_for_token(token, tmp_path / "kubeconfig")
     api = await ApiServer.connect(ClusterAccess(kubeconfig=path))
-    assert not await commands.check(lab.world, api, watch_secrets=False)
+    assert not await commands.check(
+        lab.world, api, watch_secrets=False, lease_namespace=lab.namespace
+    )
     await api.close()
     shown = capsys.readouterr().out
     assert "may not get, list, watch, patch" in shown
+    assert "may not create, get, update" in shown
     assert "kubectl apply -k deploy" in shown
 
 
@@ -126,7 +130,7 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     name = await lab.ready("Resource")
     await lab.api.send(_status(lab, name, {"objectId": "99999999-0000-0000-0000-000000000000"}))
     skewed = replace(lab.world, clock=lambda: lab.emulator.clock.now().replace(year=2099))
-    assert not await commands.check(skewed, lab.api, watch_secrets=False)
+    assert not await commands.check(skewed, lab.api, watch_secrets=False, lease_namespace=None)
     shown = capsys.readouterr().out
     mine = {line.split(":")[1].split("  ")[0].strip(): line
             for line in shown.splitlines() if lab.tenant in line}  # fmt: skip
@@ -135,7 +139,7 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     await lab.patch(
         "tenant", lab.tenant, {"spec": {"auth": {"clientSecret": {"secretRef": {"name": "none"}}}}}
     )
-    assert not await commands.check(lab.world, lab.api, watch_secrets=False)
+    assert not await commands.check(lab.world, lab.api, watch_secrets=False, lease_namespace=None)
     assert "CredentialNotFound" in capsys.readouterr().out
 
 

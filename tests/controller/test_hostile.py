@@ -259,7 +259,7 @@ async def test_a_fault_of_our_own_is_seen_in_status(lab):
     assert (await lab.conditions(name))["Ready"] == ("False", "InternalError")
     assert "RuntimeError" in await lab.message(name)
     assert "canary" not in await lab.message(name)
-    connections = _connections(lab.emulator.clock, lab.world.secrets, lab.world.sleep)
+    connections = _connections(lab.emulator.clock, lab.world.secrets, lab.world.sleep, lab.gate)
     object.__setattr__(lab.world, "connections", connections)
 
 

@@ -25,8 +25,14 @@ def index():
 
 
 @pytest.fixture
-def triggers(index, added):
+def standby(index, added):
     return Triggers(index, added)
+
+
+@pytest.fixture
+def triggers(standby):
+    standby.lead()
+    return standby
 
 
 def registration(name, kind="MODIFIED", generation=1, server=None, **meta):
@@ -247,3 +253,28 @@ def test_kopf_never_gives_up_and_never_persists():
     assert max(delays) <= 30.0
     assert settings.posting.enabled is False
     assert settings.persistence.finalizer != "fhirapps.dev/application"
+
+
+def test_a_standby_queues_nothing(standby, added):
+    standby.registration(registration("portal", kind=None))
+    standby.registration(registration("portal", generation=2))
+    standby.registration(registration("portal", "DELETED"))
+    assert added == []
+
+
+def test_whoever_takes_over_looks_at_everything_and_first_at_what_waits(standby, added):
+    standby.tenant({"type": None, "object": {"metadata": {"name": "default", "uid": "t"}}})
+    for name in ("done", "new", "done-since", "short-lived"):
+        standby.registration(registration(name, kind=None))
+    for name in ("done", "done-since"):
+        dealt_with = registration(name)
+        dealt_with["object"]["status"] = {"observedGeneration": 1}
+        standby.registration(dealt_with)
+    standby.registration(registration("short-lived", "DELETED"))
+    standby.lead()
+    assert sorted(added) == [
+        ("clinic/done", False), ("clinic/done-since", False), ("clinic/new", True),
+        ("default", False),
+    ]  # fmt: skip
+    standby.registration(registration("done", generation=2))
+    assert added[4:] == [("clinic/done", True)]

@@ -33,6 +33,9 @@ def test_both_variants_hold_the_same_objects(render, folder):
         "CustomResourceDefinition",
         "Deployment",
         "Namespace",
+        "PodDisruptionBudget",
+        "Role",
+        "RoleBinding",
         "ServiceAccount",
     ]
 
@@ -46,10 +49,27 @@ def test_the_operator_takes_every_variable_of_the_deployment(render, folder):
     assert loaded.watch_secrets is (folder != "deploy")
 
 
-def test_only_one_operator_runs_at_a_time(render):
-    (deployment,) = of_kind(render("deploy"), "Deployment")
-    assert deployment["spec"]["replicas"] == 1
-    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+def test_two_replicas_elect_a_leader(render):
+    documents = render("deploy")
+    (deployment,) = of_kind(documents, "Deployment")
+    assert deployment["spec"]["replicas"] == 2
+    variables = {v["name"] for v in container(documents)["env"]}
+    assert "FHIR_APP_OPERATOR_LEADER_ELECTION" not in variables  # on unless switched off
+
+
+def test_an_update_and_a_drained_node_leave_one_replica(render):
+    documents = render("deploy")
+    (deployment,) = of_kind(documents, "Deployment")
+    update = deployment["spec"]["strategy"]["rollingUpdate"]
+    assert update == {"maxSurge": 1, "maxUnavailable": 0}
+    (budget,) = of_kind(documents, "PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+    pods = deployment["spec"]["template"]
+    selected = budget["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= pods["metadata"]["labels"].items()
+    for spread in pods["spec"]["topologySpreadConstraints"]:
+        assert spread["whenUnsatisfiable"] == "ScheduleAnyway"  # one node must do
+        assert spread["labelSelector"]["matchLabels"] == selected
 
 
 def test_the_probes_ask_for_pages_that_the_operator_has(render):
@@ -61,8 +81,8 @@ def test_the_probes_ask_for_pages_that_the_operator_has(render):
 
 def test_apply_works_in_one_go_and_again(apply):
     first, second = apply("deploy"), apply("deploy")
-    assert first.stdout.count("serverside-applied") == 7
-    assert second.stdout.count("serverside-applied") == 7
+    assert first.stdout.count("serverside-applied") == 10
+    assert second.stdout.count("serverside-applied") == 10
 
 
 def test_the_pod_is_admitted_where_pod_security_is_restricted(control_plane, apply):

@@ -16,6 +16,7 @@ NAMED = {
     ("", "secrets"): {"get", "create", "patch"},
     ("events.k8s.io", "events"): {"create", "patch"},
 }
+LEASES = ("coordination.k8s.io", "leases")
 NOT_NAMED = [
     ("fhirapps.dev", "fhirappregistrations/finalizers"),
     ("", "namespaces/status"),
@@ -29,7 +30,7 @@ NOT_NAMED = [
     ("", "users"),
     ("apiextensions.k8s.io", "customresourcedefinitions"),
     ("apps", "deployments"),
-    ("coordination.k8s.io", "leases"),
+    LEASES,
     ("rbac.authorization.k8s.io", "clusterroles"),
     ("rbac.authorization.k8s.io", "clusterrolebindings"),
 ]
@@ -42,20 +43,24 @@ ONE_LINE_EACH = r'{.spec.resourceAttributes}{"\t"}{.status.allowed}{"\n"}'
 
 @pytest.fixture
 def allowed(control_plane):
-    """The verbs that the operator's ServiceAccount has in every namespace, by resource."""
+    """The verbs that the operator's ServiceAccount has, by resource.
 
-    def review(group: str, resource: str, verb: str) -> dict:
+    In every namespace and for every name, unless `namespace` and `name` say where.
+    """
+
+    def review(group: str, resource: str, verb: str, where: dict) -> dict:
         name, _, subresource = resource.partition("/")
         attributes = {"group": group, "resource": name, "subresource": subresource, "verb": verb}
+        attributes |= where
         return {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
             "spec": {"user": USER, "groups": GROUPS, "resourceAttributes": attributes},
         }
 
-    def answers() -> dict[tuple[str, str], set[str]]:
-        resources = [*NAMED, *NOT_NAMED]
-        questions = [review(*resource, verb) for resource in resources for verb in VERBS]
+    def answers(*only: tuple[str, str], **where: str) -> dict[tuple[str, str], set[str]]:
+        resources = only or [*NAMED, *NOT_NAMED]
+        questions = [review(*resource, verb, where) for resource in resources for verb in VERBS]
         document = {"apiVersion": "v1", "kind": "List", "items": questions}
         created = control_plane.kubectl(
             "create",
@@ -85,3 +90,13 @@ def test_watching_secrets_adds_just_two_verbs(apply, allowed):
     apply("deploy/watch-secrets")
     more = {("", "secrets"): {"get", "create", "patch", "list", "watch"}}
     assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED} | more
+
+
+def test_it_may_take_its_own_lease_in_its_own_namespace_and_no_other(apply, allowed):
+    apply("deploy")
+    home = {"namespace": "fhir-app-operator"}
+    own, other = {"name": "fhir-app-operator"}, {"name": "another"}
+    assert allowed(LEASES, **home) == {LEASES: {"create"}}
+    assert allowed(LEASES, **home, **own) == {LEASES: {"create", "get", "update"}}
+    assert allowed(LEASES, **home, **other) == {LEASES: {"create"}}
+    assert allowed(LEASES, namespace="kube-system", **own) == {LEASES: set()}

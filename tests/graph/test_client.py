@@ -1,5 +1,6 @@
 """The Graph client against the emulator in process: retries, throttling, hostile answers."""
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from entra_emulator import Emulator, Fault, ManualClock, Seeds
-from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.errors import NotLeading, Stalled, Waiting
 from fhir_app_operator.graph.applications import Applications, quoted
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.graph.client import Call, GraphClient
@@ -305,3 +306,67 @@ async def test_error_bodies_of_any_shape_are_survived_and_never_quoted(body):
     with pytest.raises((Stalled, Waiting)) as caught:
         await graph.send(Call(method="PATCH", path="/applications/x", payload={}))
     assert "canary" not in str(caught.value)
+
+
+class Fence:
+    """Lets the first `limit` writes pass."""
+
+    def __init__(self, limit):
+        self.left = limit
+
+    def __call__(self):
+        self.left -= 1
+        if self.left < 0:
+            raise NotLeading
+
+
+async def test_no_write_starts_once_leadership_is_uncertain(emulator, http):
+    graph = GraphClient("https://entra.test", http, Tokens(http), fence=Fence(0))
+    assert await graph.get("/applications") is not None  # reading harms nobody
+    for method in ("POST", "PATCH", "PUT", "DELETE"):
+        with pytest.raises(NotLeading):
+            await graph.send(Call(method=method, path="/applications", payload={}))
+    assert {method for method, _ in journal(emulator)} == {"GET"}
+
+
+async def test_a_retry_of_a_write_asks_the_fence_again(emulator, http):
+    emulator.weather.add(Fault(path=EVERYTHING, times=1, status=503))
+    graph = GraphClient("https://entra.test", http, Tokens(http), sleep=Pauses(), fence=Fence(1))
+    with pytest.raises(NotLeading):
+        await graph.send(Call(method="PATCH", path="/applications/1", payload={}))
+
+
+class Quiet:
+    """A server that counts the bytes it gets and answers any request with an empty object."""
+
+    def __init__(self):
+        self.received = b""
+        self.connections = []
+
+    async def __call__(self, reader, writer):
+        self.connections.append(asyncio.current_task())
+        while chunk := await reader.read(65536):
+            self.received += chunk
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+        await writer.wait_closed()
+
+
+class Token:
+    async def token(self, *, refused=None):
+        return SecretStr("t")
+
+
+async def test_a_write_whose_way_was_too_long_does_not_start():
+    quiet = Quiet()
+    server = await asyncio.start_server(quiet, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            # Open when the write is admitted, closed when it has its connection.
+            graph = GraphClient(origin, http, Token(), fence=Fence(1))
+            with pytest.raises(NotLeading):
+                await graph.send(Call(method="POST", path="/applications", payload={"a": 1}))
+            assert quiet.received == b""
+            assert await graph.get("/applications") == {}  # the pool is in order
+        await asyncio.gather(*quiet.connections)

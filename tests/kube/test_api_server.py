@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.errors import NotLeading, Stalled, Waiting
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
 from fhir_app_operator.kube.api_server import ApiServer, Gone, Request
 from fhir_app_operator.kube.namespaces import Namespaces
@@ -122,3 +122,22 @@ async def test_the_cluster_is_named_by_its_oldest_namespace(api):
     assert await namespaces.cluster_id() == uid
     absent = await namespaces.get("no-such-namespace")
     assert (absent.terminating, dict(absent.labels)) == (True, {})
+
+
+async def test_no_write_starts_once_leadership_is_uncertain(control_plane, registration):
+    def closed():
+        raise NotLeading
+
+    seen = []
+    api = await ApiServer.connect(
+        ClusterAccess(kubeconfig=control_plane.kubeconfig),
+        observe=lambda method, _status: seen.append(method),
+        fence=closed,
+    )
+    path = f"/api/v1/namespaces/{registration.namespace}/configmaps"
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        with pytest.raises(NotLeading):
+            await api.send(Request(method=method, path=path, what="ConfigMap", body={}))
+    assert seen == []
+    assert await api.get(path, "ConfigMaps") is not None  # reading harms nobody
+    await api.close()

@@ -45,5 +45,8 @@ DATA_DIGEST_ANNOTATION: Final = f"{GROUP}/data-sha256"
 CREDENTIAL_DIGEST_ANNOTATION: Final = f"{GROUP}/credential-sha256"
 """On a Secret: digest of the credential alone; tells a lost one from another edited key."""
 
+LEASE: Final = "fhir-app-operator"
+"""In the operator's own namespace: which of its replicas works."""
+
 DEFAULT_NAMESPACE: Final = "fhir-app-operator"
 ENVIRONMENT_PREFIX: Final = "FHIR_APP_OPERATOR_"

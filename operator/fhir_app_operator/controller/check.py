@@ -45,9 +45,16 @@ class Finding:
     remedy: str = ""
 
 
-async def check(world: World, api: ApiServer, *, watch_secrets: bool) -> list[Finding]:
-    """Return all findings: RBAC, then each tenant's sign-in, permissions, ownership and clock."""
+async def check(
+    world: World, api: ApiServer, *, watch_secrets: bool, lease_namespace: str | None
+) -> list[Finding]:
+    """Return all findings: RBAC, then each tenant's sign-in, permissions, ownership and clock.
+
+    `lease_namespace` is the operator's own, None if it takes part in no leader election.
+    """
     findings = await _verbs(api, watch_secrets=watch_secrets)
+    if lease_namespace is not None:
+        findings.append(await _lease(api, lease_namespace))
     try:
         tenants = await _tenants(api)
     except OperatorError as error:
@@ -70,15 +77,32 @@ async def _verbs(api: ApiServer, *, watch_secrets: bool) -> list[Finding]:
     for group, resource, verbs in _VERBS:
         extra = ("list", "watch") if watch_secrets and resource == "secrets" else ()
         missing = [verb for verb in (*verbs, *extra) if not await _may(api, group, resource, verb)]
-        problem = f"may not {', '.join(missing)}" if missing else None
-        findings.append(Finding(check=f"RBAC: {resource}", problem=problem, remedy=_RBAC))
+        findings.append(_allowed(resource, missing))
     return findings
 
 
-async def _may(api: ApiServer, group: str, resource: str, verb: str) -> bool:
+async def _lease(api: ApiServer, namespace: str) -> Finding:
+    """RBAC cannot name what does not exist yet: only `create` goes without a name."""
+    asked = [("create", {}), *((verb, {"name": names.LEASE}) for verb in ("get", "update"))]
+    where = {"namespace": namespace}
+    missing = [
+        verb for verb, which in asked
+        if not await _may(api, "coordination.k8s.io", "leases", verb, **where, **which)
+    ]  # fmt: skip
+    return _allowed("leases", missing)
+
+
+def _allowed(resource: str, missing: list[str]) -> Finding:
+    problem = f"may not {', '.join(missing)}" if missing else None
+    return Finding(check=f"RBAC: {resource}", problem=problem, remedy=_RBAC)
+
+
+async def _may(api: ApiServer, group: str, resource: str, verb: str, **where: str) -> bool:
     """Source: Kubernetes, "Authorization: checking API access" (SelfSubjectAccessReview)."""
     name, _, subresource = resource.partition("/")
-    attributes = {"group": group, "resource": name, "subresource": subresource, "verb": verb}
+    attributes = {
+        "group": group, "resource": name, "subresource": subresource, "verb": verb, **where,
+    }  # fmt: skip
     body = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

@@ -64,13 +64,17 @@ def _show(console: Console, found: Preview) -> None:
     console.print(table)
 
 
-async def check(world: World, api: ApiServer, *, watch_secrets: bool) -> bool:
+async def check(
+    world: World, api: ApiServer, *, watch_secrets: bool, lease_namespace: str | None
+) -> bool:
     """Print all findings; return whether everything is in place.
 
     Raises:
         Stalled, Waiting: the API server cannot be asked.
     """
-    findings = await preflight.check(world, api, watch_secrets=watch_secrets)
+    findings = await preflight.check(
+        world, api, watch_secrets=watch_secrets, lease_namespace=lease_namespace
+    )
     table = Table("Check", "Result", "What to do", box=box.SIMPLE)
     for finding in findings:
         good = finding.problem is None

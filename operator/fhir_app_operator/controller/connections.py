@@ -119,6 +119,7 @@ class Connections:
         clock: the time, in UTC.
         sleep: how Graph clients pause.
         observe: told of each Graph answer.
+        fence: called right before each write to Graph; raises if it must not start.
         retire_after: how long a replaced connection stays open; must exceed the longest pass.
     """
 
@@ -130,6 +131,7 @@ class Connections:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Observe = lambda _operation, _status, _seconds: None,
+        fence: Callable[[], None] = lambda: None,
         retire_after: timedelta = RETIRE_AFTER,
     ) -> None:
         self._identity = identity
@@ -137,6 +139,7 @@ class Connections:
         self._clock = clock
         self._sleep = sleep
         self._observe = observe
+        self._fence = fence
         self._retire_after = retire_after.total_seconds()
         self._open: dict[str, _Open] = {}
         self._retired: list[tuple[float, _Pools]] = []
@@ -216,8 +219,9 @@ class Connections:
         sign_in = SignIn(where, pools.blocking, executor=pools.sign_ins)
         tokens = TokenSource(sign_in, tenant.spec.client_id, self._reader(tenant), self._clock)
         graph = GraphClient(
-            where.graph_url, pools.graph, tokens, sleep=self._sleep, observe=self._observe
-        )
+            where.graph_url, pools.graph, tokens, sleep=self._sleep, observe=self._observe,
+            fence=self._fence,
+        )  # fmt: skip
         service_principals = ServicePrincipals(graph)
         connection = Connection(
             directory=where,

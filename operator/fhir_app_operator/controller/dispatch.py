@@ -14,7 +14,7 @@ from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, Tenan
 from fhir_app_operator.controller.queue import Next, WorkQueue
 from fhir_app_operator.controller.reconciler import Outcome, Reconciler
 from fhir_app_operator.controller.tenants import TenantReconciler
-from fhir_app_operator.errors import OperatorError
+from fhir_app_operator.errors import NotLeading, OperatorError
 from fhir_app_operator.telemetry import work
 from fhir_app_operator.telemetry.metrics import Metrics
 
@@ -77,6 +77,8 @@ class Dispatcher:
             if isinstance(key, RegistrationKey):
                 return await self._registrations.reconcile(key)
             return await self._tenants.reconcile(key.name)
+        except NotLeading as not_now:
+            return Outcome(result="waiting", retry_after=not_now.retry_after)
         except OperatorError as error:
             # The API server could not even be asked, or told: there is no status to say it in.
             self._log.warning("not done", reason=error.reason, message=error.message)

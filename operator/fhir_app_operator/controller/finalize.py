@@ -12,7 +12,7 @@ from fhir_app_operator.api.v1alpha1 import DeletionPolicy
 from fhir_app_operator.controller import observe, references
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
+from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Stalled, Waiting
 from fhir_app_operator.kube.api_server import Gone
 from fhir_app_operator.planning.plan import deletion_plan
 
@@ -33,7 +33,7 @@ async def finalize(world: World, work: Pass) -> bool:
     else:
         try:
             await _delete(world, work)
-        except Conflict:
+        except (Conflict, NotLeading):
             raise
         except OperatorError as error:
             raise _with_way_out(work, error) from None

@@ -68,13 +68,27 @@ class Triggers:
     What a listing shows anew wakes nobody else, and is calm work if its status says that its spec
     was dealt with: after a restart a new registration must not wait for thousands of old ones.
     What it shows changed is as good as an event: after a lost watch (410 Gone) nothing else tells.
+    A standby keeps what it sees to itself until it leads.
     """
 
     def __init__(self, index: Index, add: Add) -> None:
         """Take the index to keep and the queue's `add(key, urgent)`."""
         self._index = index
-        self._add = add
+        self._queue = add
+        self._leading = False
+        self._waited_for: set[RegistrationKey] = set()
         self._seen: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+
+    def lead(self) -> None:
+        """Queue what was seen so far as if it were listed now; from now on, whatever happens."""
+        self._leading = True
+        for kind, namespace, name in tuple(self._seen):
+            if kind == "registration":
+                key = RegistrationKey(namespace, name)
+                self._add(key, urgent=key in self._waited_for)
+            elif kind == "tenant":
+                self._add(TenantKey(name), urgent=False)
+        self._waited_for.clear()
 
     def registration(self, event: kopf.RawEvent) -> None:
         """A registration was listed, changed or deleted."""
@@ -86,6 +100,7 @@ class Triggers:
             self._index.forget(key, meta.get("uid"))
         else:
             self._index.update(key, dict(body))
+        self._note_waiting(key, event)
         news = self._news(event, "registration", _intent(meta))
         if news is not _News.NOTHING:
             self._add(key, urgent=news is _News.CHANGE or _is_waited_for(body))
@@ -127,6 +142,16 @@ class Triggers:
             self._seen.pop(("registration", key.namespace, key.name), None)
         else:
             self._seen.pop(("tenant", "", key.name), None)
+
+    def _note_waiting(self, key: RegistrationKey, event: kopf.RawEvent) -> None:
+        """Keep apart, as a standby, what the leader has not dealt with yet."""
+        self._waited_for.discard(key)
+        if not self._leading and event["type"] != "DELETED" and _is_waited_for(event["object"]):
+            self._waited_for.add(key)
+
+    def _add(self, key: Key, *, urgent: bool) -> None:
+        if self._leading:
+            self._queue(key, urgent=urgent)
 
     def _release_tenant(self, key: RegistrationKey) -> None:
         """Let the tenant look at once: it may be waiting for its last registration to go."""

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -20,7 +21,9 @@ from fhir_app_operator.controller.connections import (
     OperatorIdentity,
 )
 from fhir_app_operator.controller.dispatch import Dispatcher
+from fhir_app_operator.controller.fence import Fence
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
+from fhir_app_operator.controller.leadership import Candidate, Timings, Unopposed
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
 from fhir_app_operator.controller.sessions import Login, LoginSource, Sessions
@@ -30,6 +33,7 @@ from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
 from fhir_app_operator.kube.api_server import ApiServer
 from fhir_app_operator.kube.events import Events
+from fhir_app_operator.kube.leases import Leases
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
@@ -50,26 +54,31 @@ class Missing(Exception):
 
 
 async def run(settings: Settings) -> None:
-    """Run the operator until SIGTERM or SIGINT.
+    """Run the operator until SIGTERM or SIGINT: as the leader, or standing by with warm watches.
 
     Raises:
         Missing: no API server, no CRDs, or no permission to look.
+        LostLease: another process leads now.
     """
-    metrics = Metrics()
+    metrics, fence = Metrics(), Fence()
+    metrics.leader.show(names.LEASE, lambda: fence.is_open)
     log = structlog.get_logger("process")
     async with AsyncExitStack() as stack:
         access = ClusterAccess(kubeconfig=settings.kubeconfig)
-        api = await _connected(access, metrics)
+        api = await _connected(access, metrics, fence.check)
         stack.push_async_callback(api.close)
-        world = await stack.enter_async_context(_world(settings, api, metrics))
+        world = await stack.enter_async_context(_world(settings, api, metrics, fence.check))
         watching, stop = asyncio.Event(), asyncio.Event()
         queue, triggers = _loop(settings, world, metrics)
+        leadership = await stack.enter_async_context(_leadership(settings, access, metrics, fence))
         heartbeat, watches = Heartbeat(), Watches(handlers.WATCH_LIMIT)
         server = TelemetryServer(
             metrics,
             alive=lambda: heartbeat.problem() or queue.problem() or watches.stuck(),
             ready=lambda: (
-                watches.unanswered() if watching.is_set() else "the watches are not running yet"
+                watches.unanswered() or leadership.problem()
+                if watching.is_set()
+                else "the watches are not running yet"
             ),
             position=heartbeat.position,
         )
@@ -80,15 +89,23 @@ async def run(settings: Settings) -> None:
         sessions = Sessions(_login(access), watches, metrics.kube.answered)
         stack.push_async_callback(sessions.close)
         registry = handlers.build_registry(
-            triggers, sessions, stop, lambda: queue.drain(_DRAIN_SECONDS),
+            triggers,
+            sessions,
+            stop,
+            partial(_hand_over, queue, fence, leadership),
             watch_secrets=settings.watch_secrets,
-        )  # fmt: skip
-        # The workers start before Kopf does: on its way out it cancels what started later.
+        )
+        # Workers and campaign start before Kopf does: on its way out it cancels what started later.
         queue.start()
+        leadership.start(triggers.lead, stop.set)
         log.info("started", version=__version__, cluster_id=world.cluster_id,
                  workers=settings.workers, watch_secrets=settings.watch_secrets)  # fmt: skip
         watches.expect(handlers.watched_paths(watch_secrets=settings.watch_secrets))
-        await handlers.watch(registry, handlers.kopf_settings(), watching, stop)
+        try:
+            await handlers.watch(registry, handlers.kopf_settings(), watching, stop)
+        finally:
+            await leadership.release()
+        leadership.raise_if_lost()
         log.info("stopped")
 
 
@@ -109,9 +126,11 @@ async def run_once(settings: Settings, work: Callable[[World, ApiServer], Awaita
             raise Missing(error.message) from None
 
 
-async def _connected(access: ClusterAccess, metrics: Metrics) -> ApiServer:
+async def _connected(
+    access: ClusterAccess, metrics: Metrics, fence: Callable[[], None] = lambda: None
+) -> ApiServer:
     try:
-        api = await ApiServer.connect(access, metrics.kube.answered)
+        api = await ApiServer.connect(access, metrics.kube.answered, fence)
     except NoCluster as error:
         raise Missing(str(error)) from None
     try:
@@ -156,7 +175,9 @@ async def _are_listed(api: ApiServer) -> bool:
 
 
 @asynccontextmanager
-async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncIterator[World]:
+async def _world(
+    settings: Settings, api: ApiServer, metrics: Metrics, fence: Callable[[], None] = lambda: None
+) -> AsyncIterator[World]:
     secret_gateway, namespaces = Secrets(api), Namespaces(api)
     connections = Connections(
         OperatorIdentity(
@@ -168,6 +189,7 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
         secret_gateway,
         _now,
         observe=metrics.graph.answered,
+        fence=fence,
         retire_after=max(RETIRE_AFTER, 2 * _pass_bound(settings)),
     )
     try:
@@ -194,6 +216,45 @@ async def _world(settings: Settings, api: ApiServer, metrics: Metrics) -> AsyncI
         )
     finally:
         await connections.close()
+
+
+@asynccontextmanager
+async def _leadership(
+    settings: Settings, access: ClusterAccess, metrics: Metrics, fence: Fence
+) -> AsyncIterator[Candidate | Unopposed]:
+    if not settings.leader_election:
+        yield Unopposed(fence)
+        return
+    # A connection of its own, not behind the fence: renewals must not queue behind passes.
+    api = await _connected(access, metrics)
+    try:
+        yield Candidate(
+            Leases(api, settings.namespace, names.LEASE), fence, _process_name(),
+            Timings(
+                duration=settings.lease_duration.total_seconds(),
+                deadline=settings.renew_deadline.total_seconds(),
+                retry=settings.retry_period.total_seconds(),
+            ),
+            now=_now,
+        )  # fmt: skip
+    finally:
+        await api.close()
+
+
+def _process_name() -> str:
+    """The Pod's name, which is its host name, and a mark: a container that restarts is another."""
+    return f"{socket.gethostname()}_{secrets.token_hex(8)}"
+
+
+async def _hand_over(
+    queue: WorkQueue[Key], fence: Fence, leadership: Candidate | Unopposed
+) -> None:
+    """Let running passes end, then release the Lease.
+
+    A leader that is none any more has nothing to wait for: its passes may write nothing.
+    """
+    await queue.drain(_DRAIN_SECONDS if fence.is_open else 0.0)
+    await leadership.release()
 
 
 def _loop(

@@ -25,7 +25,7 @@ from fhir_app_operator.controller.finalize import finalize
 from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.status import write_status
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, OperatorError, Waiting, origin
+from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import conditions, notices
@@ -99,9 +99,9 @@ class Reconciler:
         BACKGROUND.set(work.settled)
         try:
             await self._converge(work)
-        except Conflict as conflict:
-            self._log.debug("changed in between", key=str(key), message=conflict.message)
-            return Outcome(result="waiting", retry_after=conflict.retry_after)
+        except (Conflict, NotLeading) as not_now:
+            self._log.debug("not now", key=str(key), message=not_now.message)
+            return Outcome(result="waiting", retry_after=not_now.retry_after)
         except OperatorError as error:
             return await self._failed(work, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must be seen in status, too
@@ -234,8 +234,8 @@ class Reconciler:
     async def _finalize(self, work: Pass) -> Outcome:
         try:
             gone = await finalize(self._world, work)
-        except Conflict as conflict:
-            return Outcome(result="waiting", retry_after=conflict.retry_after)
+        except (Conflict, NotLeading) as not_now:
+            return Outcome(result="waiting", retry_after=not_now.retry_after)
         except OperatorError as error:
             return await self._failed(work, error)
         if gone:
@@ -252,8 +252,8 @@ class Reconciler:
         if changed:
             try:
                 await write_status(self._world, work, status)
-            except Conflict:
-                return Outcome(result="waiting", retry_after=0.0)
+            except (Conflict, NotLeading) as not_now:
+                return Outcome(result="waiting", retry_after=not_now.retry_after)
         repaired = await self._tell(work)
         return Outcome(
             result=result, reason=reason, due=due, retry_after=retry_after, throttled=throttled,

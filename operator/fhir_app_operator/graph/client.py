@@ -116,6 +116,7 @@ class GraphClient:
         sleep: how to pause between tries; tests pass a virtual one.
         patience: seconds that one answer may take, from the request to its last byte.
         observe: told of each answer, or that there was none.
+        fence: called right before each write; raises if it must not start.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class GraphClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         patience: float = PATIENCE,
         observe: Observe = lambda _operation, _status, _seconds: None,
+        fence: Callable[[], None] = lambda: None,
     ) -> None:
         self._base = f"{graph_url}/v1.0"
         self._http = http
@@ -136,6 +138,7 @@ class GraphClient:
         self._sleep = sleep
         self._patience = patience
         self._observe = observe
+        self._fence = fence
 
     def object_url(self, object_id: str) -> str:
         """Return the URL of a directory object, as `@odata.bind` takes it."""
@@ -188,7 +191,7 @@ class GraphClient:
 
         Raises:
             Stalled: Graph refused, and only a person can change that.
-            Waiting: throttled, out of reach, or the object is not visible yet.
+            Waiting: throttled, out of reach, or the object is not visible yet; `NotLeading`.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             outcome = await self._try(call)
@@ -249,13 +252,17 @@ class GraphClient:
         if held > _LONGEST_PAUSE:
             pause = Waiting("GraphThrottled", "Microsoft Graph asked for a pause", held)
             return _Failure(pause, again=False)
-        await self._governor.admit(write=call.method != "GET")
+        is_write = call.method != "GET"
+        await self._governor.admit(write=is_write)
+        if is_write:
+            self._fence()
         status: int | None = None
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._patience), self._http.stream(
                 call.method, self._base + call.path, params=call.params, json=call.payload,
                 headers=self._headers(call, token),
+                extensions={"trace": self._last_look} if is_write else None,
             ) as response:  # fmt: skip
                 status = response.status_code
                 body = decode(await read_capped(response))
@@ -269,6 +276,11 @@ class GraphClient:
         return success(status, body) or _Failure(
             unreadable(call.operation, f"HTTP {status}"), again=True
         )
+
+    async def _last_look(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Ask the fence again when the write goes out: the way to a connection may be long."""
+        if event == "http11.send_request_headers.started":
+            self._fence()
 
     def _headers(self, call: Call, token: SecretStr) -> dict[str, str]:
         return {

@@ -56,8 +56,10 @@ class ApiServer:
         access: ClusterAccess,
         configuration: Configuration,
         observe: Observe,
+        fence: Callable[[], None],
     ) -> None:
         self._access = access
+        self._fence = fence
         self._configuration = configuration
         self._client = ApiClient(configuration)
         self._observe = observe
@@ -70,17 +72,19 @@ class ApiServer:
         cls,
         access: ClusterAccess,
         observe: Observe = lambda _host, _method, _status, _seconds: None,
+        fence: Callable[[], None] = lambda: None,
     ) -> ApiServer:
         """Return a gateway with freshly read configuration.
 
         Args:
             access: where the configuration comes from.
             observe: told of each answer, or that there was none.
+            fence: called right before each write; raises if it must not start.
 
         Raises:
             NoCluster: the configuration cannot be read.
         """
-        return cls(access, await access.load(), observe)
+        return cls(access, await access.load(), observe, fence)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -107,7 +111,7 @@ class ApiServer:
             Gone: 404.
             Conflict: 409, a precondition failed or the object exists already.
             Stalled: 403 and 422; says what is missing.
-            Waiting: everything that may be different in a moment.
+            Waiting: everything that may be different in a moment; `NotLeading`.
         """
         if time.monotonic() - self._loaded_at > _RELOAD_AFTER:
             await self._reload()
@@ -129,13 +133,15 @@ class ApiServer:
 
     async def _once(self, request: Request) -> tuple[int, dict[str, Any]]:
         status: int | None = None
+        arguments = await self._client.param_serialize(
+            request.method, request.path, query_params=list(request.query),
+            header_params={"Accept": _JSON, "Content-Type": request.content_type},
+            body=request.body, auth_settings=["BearerToken"],
+        )  # fmt: skip
+        if request.method != "GET":
+            self._fence()
         started = time.monotonic()
         try:
-            arguments = await self._client.param_serialize(
-                request.method, request.path, query_params=list(request.query),
-                header_params={"Accept": _JSON, "Content-Type": request.content_type},
-                body=request.body, auth_settings=["BearerToken"],
-            )  # fmt: skip
             response = await self._client.call_api(*arguments, _request_timeout=_TIMEOUT)
             status = int(response.status)
             raw = await response.read()  # type: ignore[no-untyped-call]

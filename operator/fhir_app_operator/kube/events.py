@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -17,6 +17,7 @@ from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.kube.times import micro_time
 from fhir_app_operator.planning.notices import Notice
 
 _REMEMBERED: Final = 4096
@@ -70,7 +71,7 @@ class Events:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": meta.namespace},
-            "eventTime": _micro(now),
+            "eventTime": micro_time(now),
             "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
             "reportingInstance": self._instance,
             "action": "Reconcile",
@@ -96,7 +97,7 @@ class Events:
     ) -> None:
         known.count += 1
         known.last = now
-        series = {"count": known.count, "lastObservedTime": _micro(now)}
+        series = {"count": known.count, "lastObservedTime": micro_time(now)}
         namespace = registration.metadata.namespace
         await self._send("PATCH", namespace, f"/{known.name}", {"series": series})
 
@@ -106,7 +107,3 @@ class Events:
         await self._api.send(
             Request(method=method, path=path, what="Event", body=body, content_type=content_type)
         )
-
-
-def _micro(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

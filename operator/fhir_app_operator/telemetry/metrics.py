@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from fhir_app_operator.telemetry.calls import GraphMetrics, RestMetrics
 from fhir_app_operator.telemetry.fleet import FleetMetrics
+from fhir_app_operator.telemetry.leader import LeaderMetrics
 from fhir_app_operator.telemetry.work import PassMetrics, QueueMetrics
 
 
@@ -20,6 +21,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.leader = LeaderMetrics(self.registry)
         self.passes = PassMetrics(self.registry)
         self.queue = QueueMetrics(self.registry)
         self.kube = RestMetrics(self.registry)
