@@ -265,11 +265,11 @@ def test_a_standby_queues_nothing(standby, added):
 def test_whoever_takes_over_looks_at_everything_and_first_at_what_waits(standby, added):
     standby.tenant({"type": None, "object": {"metadata": {"name": "default", "uid": "t"}}})
     for name in ("done", "new", "done-since", "short-lived"):
-        standby.registration(registration(name, kind=None))
-    for name in ("done", "done-since"):
-        dealt_with = registration(name)
-        dealt_with["object"]["status"] = {"observedGeneration": 1}
-        standby.registration(dealt_with)
+        generation = 1 if name == "done" else 2
+        standby.registration(registration(name, kind=None, generation=generation))
+    dealt_with = registration("done-since", generation=2)
+    dealt_with["object"]["status"] = {"observedGeneration": 2}
+    standby.registration(dealt_with)
     standby.registration(registration("short-lived", "DELETED"))
     standby.lead()
     assert sorted(added) == [

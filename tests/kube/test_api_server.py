@@ -131,7 +131,7 @@ async def test_no_write_starts_once_leadership_is_uncertain(control_plane, regis
     seen = []
     api = await ApiServer.connect(
         ClusterAccess(kubeconfig=control_plane.kubeconfig),
-        observe=lambda method, _status: seen.append(method),
+        observe=lambda _host, method, *_: seen.append(method),
         fence=closed,
     )
     path = f"/api/v1/namespaces/{registration.namespace}/configmaps"
