@@ -143,6 +143,14 @@ class Lab:
         status = await self.status(name)
         return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
+    async def forget_status(self, name):
+        """Wipe the status, as a restore from a backup does."""
+        path = resource_path("fhirapp", self.namespace, name) + "/status"
+        await self.api.send(
+            Request(method="PATCH", path=path, what="status", body={"status": None},
+                    content_type=MERGE_PATCH)
+        )  # fmt: skip
+
     async def events(self, name):
         path = f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
         found = (await self.api.get(path, "events"))["items"]

@@ -81,7 +81,7 @@ def test_an_expired_credential_is_never_ready():
 
 def test_suspension_keeps_what_was_and_says_that_nothing_is_written():
     stalled = reporter(READY).failed(PERSON, usable=True).conditions
-    verdict = reporter(stalled).suspended()
+    verdict = reporter(stalled).suspended("paused")
     assert summary(verdict) == {
         "Ready": ("False", "PermissionDenied"), "Synced": ("False", "Suspended"),
     }  # fmt: skip

@@ -7,6 +7,8 @@ import pytest
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.planning.credentials import renew_at
+from fhir_app_operator.planning.differences import changed_properties
 from fhir_app_operator.planning.model import (
     ApplicationChanges,
     CreateApplication,
@@ -24,7 +26,6 @@ from fhir_app_operator.planning.model import (
     WriteSecret,
 )
 from fhir_app_operator.planning.plan import (
-    changed_properties,
     credential_usable,
     deletion_plan,
     next_due,
@@ -180,8 +181,8 @@ def test_an_intent_of_an_earlier_pass_is_replaced_before_anything_is_issued():
 
 def test_a_secret_lost_again_and_again_waits():
     world = converged()
-    many = tuple(password(f"k{i}", f"x{i}", NOW - timedelta(minutes=i)) for i in range(5))
-    app = replace(world.observed.application, passwords=many)
+    two = tuple(password(f"k{i}", f"x{i}", NOW - timedelta(minutes=i)) for i in range(2))
+    app = replace(world.observed.application, passwords=two, created_at=NOW - timedelta(days=1))
     with pytest.raises(Waiting) as caught:
         plan(world.wanted, replace(world.observed, secret=None, application=app), NOW, POLICY)
     assert caught.value.reason == "CredentialRateLimited"
@@ -244,7 +245,8 @@ def test_purge_empties_the_bin_of_both_objects():
 
 def test_the_next_pass_is_due_at_the_renewal_or_the_end_of_an_overlap():
     world = converged()
-    renewal = NOW + timedelta(hours=4320) * 2 / 3
+    (current,) = world.observed.application.passwords
+    renewal = renew_at(world.wanted.credential, current, "uid-1")
     assert next_due(world.wanted, world.observed, NOW, POLICY) == renewal
     app = world.observed.application
     older = password("older", "n0", NOW - timedelta(hours=1))

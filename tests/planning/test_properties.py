@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import OperatorError
-from fhir_app_operator.planning import credentials
 from fhir_app_operator.planning.credentials import ours, published
+from fhir_app_operator.planning.issuance import due
 from fhir_app_operator.planning.model import (
     Application,
     AppRole,
@@ -126,7 +126,7 @@ def test_every_world_converges_to_a_usable_secret(wanted, observed):
     if world.wanted.credential and world.observed.secret.credential_intact:
         current = published(world.observed.secret, credentials_now)
         assert current is None or current.type is world.wanted.credential.type or not (
-            credentials.due(world.wanted, world.observed, NOW, POLICY).at <= NOW
+            due(world.wanted, world.observed, NOW, POLICY).at <= NOW
         )  # fmt: skip
         young = world.observed.secret.written_at is not None and (
             world.observed.secret.written_at + POLICY.replication_window > NOW

@@ -12,6 +12,7 @@ from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
 from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
+    Application,
     CreateApplication,
     KeyCredential,
     Observed,
@@ -19,6 +20,7 @@ from fhir_app_operator.planning.model import (
     Policy,
     RecordIntent,
     Registration,
+    SecretState,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -98,6 +100,20 @@ def key(key_id, nonce="n1", start=NOW, lifetime=timedelta(hours=4320)):
     return KeyCredential(
         key_id=key_id, display_name=f"fhirapps:uid-1:{nonce}", start=start, end=start + lifetime
     )
+
+
+def holding(*passwords, key_id="k1", written_at=NOW - timedelta(days=2), intent=None, **secret):
+    """A world of ours whose Secret holds `key_id`, with these credentials in the directory."""
+    state = {"credential_intact": True, "holds_credential": True} | secret
+    return Observed(
+        application=Application(
+            object_id="o", app_id="a", passwords=tuple(passwords),
+            tags=frozenset({identity().owner_tag}),
+        ),
+        service_principal_id="sp",
+        secret=SecretState(ours=True, key_id=key_id, written_at=written_at, **state),
+        intent=intent,
+    )  # fmt: skip
 
 
 class Directories:

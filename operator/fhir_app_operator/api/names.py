@@ -29,6 +29,16 @@ REGISTRATION_LABEL: Final = f"{GROUP}/registration"
 
 RECONCILE_REQUESTED_ANNOTATION: Final = f"{GROUP}/reconcile-requested-at"
 """On a registration, by a person: compare with Entra now. Any new value acts once."""
+ROTATE_REQUESTED_ANNOTATION: Final = f"{GROUP}/rotate-requested-at"
+"""On a registration, by a person: an RFC 3339 time; issue a credential younger than that."""
+REVOKE_PREVIOUS_REQUESTED_ANNOTATION: Final = f"{GROUP}/revoke-previous-requested-at"
+"""On a registration, by a person: an RFC 3339 time; retire at once what was replaced by then."""
+REQUEST_ANNOTATIONS: Final = (
+    RECONCILE_REQUESTED_ANNOTATION,
+    ROTATE_REQUESTED_ANNOTATION,
+    REVOKE_PREVIOUS_REQUESTED_ANNOTATION,
+)
+"""What a new value of wakes the operator."""
 
 KEY_ID_ANNOTATION: Final = f"{GROUP}/key-id"
 """On a Secret: the key id, in Entra, of the credential that it holds."""

@@ -22,7 +22,6 @@ from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.kube.api_server import ApiServer, Request
 from fhir_app_operator.kube.registrations import parse_tenant, tenant_path
 
-MAX_SKEW: Final = timedelta(minutes=5)
 _ENOUGH: Final = ("Application.ReadWrite.OwnedBy", "Application.ReadWrite.All")
 _VERBS: Final = (
     (names.GROUP, names.REGISTRATION_PLURAL, ("get", "list", "watch", "patch")),
@@ -130,7 +129,7 @@ async def _tenant(world: World, tenant: EntraTenant) -> list[Finding]:
     findings = [Finding(check=f"{name}: sign-in"), _permissions(name, token)]
     try:
         findings.append(await _ownership(world, connection, tenant))
-        findings.append(await _skew(world, connection, name))
+        findings.append(_skew(world, connection, name))
     except OperatorError as error:
         problem = f"{error.reason}: {error.message}"
         findings.append(Finding(check=f"{name}: Microsoft Graph", problem=problem))
@@ -186,13 +185,12 @@ async def _ownership(world: World, connection: Connection, tenant: EntraTenant) 
     )
 
 
-async def _skew(world: World, connection: Connection, name: str) -> Finding:
-    said = await connection.openid.server_time()
-    skew = abs(world.clock() - said) if said else timedelta(0)
+def _skew(world: World, connection: Connection, name: str) -> Finding:
+    skew = abs(connection.server_clock.ahead(world.clock()) or timedelta(0))
     return Finding(
         check=f"{name}: clock",
         problem=f"differs from the directory's by {skew.total_seconds():.0f} s"
-        if skew > MAX_SKEW
+        if skew > world.policy.max_skew
         else None,
         remedy="synchronise the node's clock: lifetimes of credentials depend on it",
     )

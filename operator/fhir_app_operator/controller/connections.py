@@ -30,6 +30,7 @@ from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.key_credentials import KeyCredentials
 from fhir_app_operator.graph.openid import OpenIdConfigurations
+from fhir_app_operator.graph.server_clock import ServerClock
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.graph.transport import DaemonThreads, Outbound, UnreadableBundle
 from fhir_app_operator.kube.secrets import Secrets
@@ -58,6 +59,7 @@ class Connection:
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
     openid: OpenIdConfigurations
+    server_clock: ServerClock
     servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
@@ -234,6 +236,7 @@ class Connections:
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
             openid=OpenIdConfigurations(where, pools.login),
+            server_clock=graph.server_clock,
         )
         return connection, pools
 

@@ -18,7 +18,7 @@ from fhir_app_operator.controller import certificates, observe, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, Waiting
+from fhir_app_operator.errors import Conflict, OperatorError, Waiting
 from fhir_app_operator.graph.auth import ClientCredential, Probe
 from fhir_app_operator.kube.secrets import KEYS_OF, NewCredential
 from fhir_app_operator.planning.desired import (
@@ -80,7 +80,8 @@ async def issue(world: World, work: Pass, connection: Connection, action: IssueC
     """Register a credential, try it at the token endpoint, and publish it in the Secret.
 
     Raises:
-        Waiting, Stalled, Conflict: it was not published; what was made is found by its nonce.
+        Waiting, Stalled, Conflict: it was not published. What certainly nobody can have is removed
+            again; the rest is found by its nonce, and swept.
     """
     application = work.known_application()
     now = world.clock()
@@ -92,12 +93,32 @@ async def issue(world: World, work: Pass, connection: Connection, action: IssueC
     else:
         made = await _ask_for_secret(world, work, connection, action)
     work.observed = replace(work.observed, application=application.with_credential(made.credential))
-    await _probe(world, connection, application.app_id, made.proof)
-    credential = NewCredential(
-        type=made.credential.type, values=made.values, key_id=made.credential.key_id,
-        nonce=action.nonce, expires_at=made.credential.end, written_at=world.clock(),
-    )  # fmt: skip
-    await publication.publish(world, work, credential)
+    delivery = publication.Delivery()
+    try:
+        await _probe(world, connection, application.app_id, made.proof)
+        credential = NewCredential(
+            type=made.credential.type, values=made.values, key_id=made.credential.key_id,
+            nonce=action.nonce, expires_at=made.credential.end, written_at=world.clock(),
+        )  # fmt: skip
+        await publication.publish(world, work, credential, delivery)
+    except OperatorError:
+        if not delivery.unsure:
+            await _withdraw(world, work, connection, made.credential)
+        raise
+
+
+async def _withdraw(
+    world: World, work: Pass, connection: Connection, credential: DatedCredential
+) -> None:
+    """Remove a credential that no Secret can hold; if that fails, the sweep takes it later."""
+    action = RevokeCredential(
+        type=credential.type, key_id=credential.key_id, reason="CredentialNotPublished"
+    )
+    try:
+        await _take_off(world, work, connection, action)
+    except OperatorError:
+        return
+    work.applied.append(action)
 
 
 async def _ask_for_secret(
@@ -202,11 +223,18 @@ async def revoke(
     Raises:
         Conflict: it does.
     """
-    application = work.known_application()
     if work.secret is not None:
         live = await world.secrets.read(work.identity, work.registration.secret_name)
-        if live is not None and live.state.key_id == action.key_id and work.desired is not None:
+        held = live.state if live is not None and live.state.credential_intact else None
+        if held is not None and held.key_id == action.key_id and work.desired is not None:
             raise Conflict("the Secret holds the credential that was to be revoked")
+    await _take_off(world, work, connection, action)
+
+
+async def _take_off(
+    world: World, work: Pass, connection: Connection, action: RevokeCredential
+) -> None:
+    application = work.known_application()
     if action.type is CredentialType.CERTIFICATE:
         await connection.key_credentials.remove(
             application, action.key_id, now=world.clock(), expected=_known_keys(world, work)

@@ -181,7 +181,8 @@ def _is_waited_for(body: Any) -> bool:
 
 def _intent(meta: Any) -> tuple[Any, ...]:
     """What makes an event of our kinds worth a pass: identity, generation, deletion, a request."""
-    requested = (meta.get("annotations") or {}).get(names.RECONCILE_REQUESTED_ANNOTATION)
+    annotations = meta.get("annotations") or {}
+    requested = tuple(annotations.get(name) for name in names.REQUEST_ANNOTATIONS)
     return (meta.get("uid"), meta.get("generation"), meta.get("deletionTimestamp"), requested)
 
 

@@ -32,6 +32,12 @@ def is_settled(registration: FhirAppRegistration) -> bool:
     )
 
 
+def compare_clocks(world: World, work: Pass, connection: Connection) -> None:
+    """Note in `work` how far our clock is ahead of the directory's."""
+    skew = connection.server_clock.ahead(world.clock())
+    work.observed = replace(work.observed, clock_skew=skew)
+
+
 async def read_secret(world: World, work: Pass) -> None:
     """Read the registration's Secret into `work`."""
     name = work.registration.secret_name

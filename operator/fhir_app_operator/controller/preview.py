@@ -11,9 +11,10 @@ from fhir_app_operator.controller import observe, references
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
 from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning.differences import changed_properties
 from fhir_app_operator.planning.forecast import forecast
 from fhir_app_operator.planning.model import Action, ApplicationChanges
-from fhir_app_operator.planning.plan import changed_properties, deletion_plan
+from fhir_app_operator.planning.plan import deletion_plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
     connection = await world.connections.get(tenant)
     wanted = await references.desired_state(world, work, connection)
     await observe.observe_entra(world, work, connection)
+    observe.compare_clocks(world, work, connection)
     return forecast(wanted, work.observed, world.clock(), world.policy)
 
 

@@ -208,7 +208,9 @@ async def _world(
             sleep=asyncio.sleep,
             nonce=lambda: secrets.token_hex(8),
             policy=Policy(
-                sweep_after=settings.sweep_after, replication_window=settings.replication_window
+                sweep_after=settings.sweep_after,
+                replication_window=settings.replication_window,
+                in_flight=max(Policy().in_flight, 2 * _pass_bound(settings)),
             ),
             snapshot_age=settings.resync_interval / 4,
             verify_every=settings.verify_interval,

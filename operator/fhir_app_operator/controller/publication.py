@@ -5,7 +5,7 @@ What should be in it is decided in planning; how it is guarded, in `kube.secrets
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fhir_app_operator.controller.world import Pass, World
@@ -14,6 +14,14 @@ from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
 from fhir_app_operator.planning.desired import resolved
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What is known of a publication that failed."""
+
+    unsure: bool = False
+    """A write was not answered: it may have taken place, or may yet."""
 
 
 async def rehearse(world: World, work: Pass, credential: NewCredential) -> None:
@@ -26,7 +34,7 @@ async def rehearse(world: World, work: Pass, credential: NewCredential) -> None:
     await world.secrets.rehearse(work.secret, _content(work, credential))
 
 
-async def publish(world: World, work: Pass, credential: NewCredential) -> None:
+async def publish(world: World, work: Pass, credential: NewCredential, delivery: Delivery) -> None:
     """Write the Secret, asking an API server that does not answer again.
 
     The value cannot be had a second time.
@@ -40,8 +48,9 @@ async def publish(world: World, work: Pass, credential: NewCredential) -> None:
         try:
             written = await world.secrets.write(work.secret, content)
         except Conflict:
-            written = await _written_earlier(world, work, credential)
+            written = await _written_earlier(world, work, credential, delivery)
         except Waiting:
+            delivery.unsure = True
             if pause is None:
                 raise
             await world.sleep(pause)
@@ -50,9 +59,13 @@ async def publish(world: World, work: Pass, credential: NewCredential) -> None:
         return
 
 
-async def _written_earlier(world: World, work: Pass, credential: NewCredential) -> LiveSecret:
+async def _written_earlier(
+    world: World, work: Pass, credential: NewCredential, delivery: Delivery
+) -> LiveSecret:
     """Return the Secret if a lost answer of ours is what made it change, else raise Conflict."""
+    before, delivery.unsure = delivery.unsure, True
     found = await world.secrets.read(work.identity, work.registration.secret_name)
+    delivery.unsure = before
     ours = found is not None and found.state.credential_intact
     if found is None or not ours or found.state.nonce != credential.nonce:
         raise Conflict("the Secret changed while its credential was renewed")

@@ -28,7 +28,7 @@ from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
-from fhir_app_operator.planning import conditions, notices
+from fhir_app_operator.planning import conditions, notices, requests
 from fhir_app_operator.planning.model import (
     Action,
     CreateApplication,
@@ -96,7 +96,7 @@ class Reconciler:
         if registration.spec.suspend:
             return await self._record(work, record.suspended(self._world, work), "success")
         work.settled = observe.is_settled(registration)
-        BACKGROUND.set(work.settled)
+        BACKGROUND.set(work.settled and not requests.outstanding(registration))
         try:
             await self._converge(work)
         except (Conflict, NotLeading) as not_now:
@@ -128,7 +128,7 @@ class Reconciler:
             return
         await observe.observe_entra(self._world, work, connection)
         for _ in range(MAX_ROUNDS):
-            actions = self._plan(work, work.desired)
+            actions = self._plan(work, connection, work.desired)
             if not actions:
                 self._remember(work, connection)
                 return
@@ -142,11 +142,12 @@ class Reconciler:
         if not work.settled or not await observe.is_as_listed(self._world, work, connection):
             return False
         try:
-            return not self._plan(work, wanted)
+            return not self._plan(work, connection, wanted)
         except OperatorError:
             return False
 
-    def _plan(self, work: Pass, wanted: Desired) -> tuple[Action, ...]:
+    def _plan(self, work: Pass, connection: Connection, wanted: Desired) -> tuple[Action, ...]:
+        observe.compare_clocks(self._world, work, connection)
         return plan(wanted, work.observed, self._world.clock(), self._world.policy)
 
     async def _take_hold(self, work: Pass, tenant: EntraTenant) -> None:
@@ -171,6 +172,7 @@ class Reconciler:
         await observe.observe_entra(self._world, work, connection)
         for _ in range(MAX_ROUNDS):
             now = self._world.clock()
+            observe.compare_clocks(self._world, work, connection)
             actions = credential_plan(held, work.observed, now, self._world.policy)
             if not actions:
                 return

@@ -10,16 +10,17 @@ from datetime import datetime
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
+    Condition,
     CredentialState,
     CredentialStatus,
     RegistrationStatus,
 )
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import OperatorError
-from fhir_app_operator.planning import credentials, notices
+from fhir_app_operator.errors import OperatorError, Stalled
+from fhir_app_operator.planning import credentials, notices, requests
 from fhir_app_operator.planning.conditions import Reporter, Verdict
-from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning.desired import issue_policy, resolved
 from fhir_app_operator.planning.plan import credential_usable
 
 Status = RegistrationStatus
@@ -30,13 +31,15 @@ def succeeded(world: World, work: Pass) -> Status:
     wanted, application = work.desired, work.observed.application
     others = notices.unmanaged(wanted, application) if wanted and application else ""
     verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others)
-    return _status(work, verdict, world.clock(), pending=False)
+    return _warned(world, work, _status(world, work, verdict, pending=False), None)
 
 
 def progressing(world: World, work: Pass) -> Status:
     """Return the status while a new spec is worked on."""
-    verdict = _reporter(world, work).progressing("Entra and the Secret are being brought in line")
-    return _status(work, verdict, world.clock(), pending=True)
+    reporter = _reporter(world, work)
+    verdict = reporter.progressing("Entra and the Secret are being brought in line")
+    status = _status(world, work, verdict, pending=True)
+    return _with_conditions(status, reporter.kept_abnormal())
 
 
 def create_requested(world: World, status: Status) -> Status:
@@ -49,16 +52,51 @@ def create_requested(world: World, status: Status) -> Status:
 
 def suspended(world: World, work: Pass) -> Status:
     """Return the status of a registration that is not to be touched."""
-    return _status(work, _reporter(world, work).suspended(), world.clock(), pending=True)
+    pause = Stalled("Suspended", "`suspend` is true: nothing is written meanwhile")
+    reporter = _reporter(world, work)
+    expired = _expired(work, world.clock())
+    verdict = reporter.expired(pause) if expired else reporter.suspended(pause.message)
+    return _warned(world, work, _status(world, work, verdict, pending=True), pause)
 
 
 def failed(world: World, work: Pass, error: OperatorError) -> Status:
     """Return the status of a pass that ended in `error`."""
-    now = world.clock()
+    now = _directory_time(world, work)
     reporter = _reporter(world, work)
     if _expired(work, now):
-        return _status(work, reporter.expired(error), now, pending=True)
-    return _status(work, reporter.failed(error, usable=_usable(work, now)), now, pending=True)
+        verdict = reporter.expired(error)
+    else:
+        verdict = reporter.failed(error, usable=_usable(work, now))
+    return _warned(world, work, _status(world, work, verdict, pending=True), error)
+
+
+def _warned(world: World, work: Pass, status: Status, error: OperatorError | None) -> Status:
+    """Add what people should know although nothing has failed yet."""
+    reporter, found = _reporter(world, work), []
+    unreadable = requests.unreadable(work.registration.metadata.annotations)
+    if unreadable:
+        found.append(reporter.invalid_request(unreadable))
+    terminating = work.registration.metadata.deletion_timestamp is not None
+    policy = None if terminating else issue_policy(work.registration)
+    active = next((c for c in status.credentials if c.state is CredentialState.ACTIVE), None)
+    if policy and active and credentials.is_overdue(
+        policy, active.start_time, active.end_time, _directory_time(world, work)
+    ):  # fmt: skip
+        reason = error.reason if error else "RenewalDelayed"
+        why = f"it is not renewed: {error.message}" if error else "its renewal waits for room"
+        found.append(reporter.expiring(active.end_time, reason, why))
+    return _with_conditions(status, tuple(found))
+
+
+def _with_conditions(status: Status, more: tuple[Condition, ...]) -> Status:
+    return status.model_copy(update={"conditions": (*status.conditions, *more)})
+
+
+def _directory_time(world: World, work: Pass) -> datetime:
+    """The time by the directory's clock while ours is known to be wrong, else by ours."""
+    skew = work.observed.clock_skew
+    wrong = skew is not None and abs(skew) > world.policy.max_skew
+    return world.clock() - skew if wrong and skew is not None else world.clock()
 
 
 def _usable(work: Pass, now: datetime) -> bool | None:
@@ -73,13 +111,16 @@ def _usable(work: Pass, now: datetime) -> bool | None:
 
 
 def _expired(work: Pass, now: datetime) -> bool:
-    secret = work.observed.secret
-    return (
-        secret is not None
-        and secret.ours
-        and secret.expires_at is not None
-        and now >= secret.expires_at
-    )
+    """Whether the Secret's credential has ended; if it was not read, status says when."""
+    if work.registration.metadata.deletion_timestamp is not None:
+        return False
+    if work.secret_read:
+        secret = work.observed.secret
+        end = secret.expires_at if secret is not None and secret.ours else None
+    else:
+        known = work.registration.status.credentials
+        end = next((c.end_time for c in known if c.state is CredentialState.ACTIVE), None)
+    return end is not None and now >= end
 
 
 def _reporter(world: World, work: Pass) -> Reporter:
@@ -90,12 +131,12 @@ def _reporter(world: World, work: Pass) -> Reporter:
     )
 
 
-def _status(work: Pass, verdict: Verdict, now: datetime, *, pending: bool) -> Status:
-    before = work.registration.status
+def _status(world: World, work: Pass, verdict: Verdict, *, pending: bool) -> Status:
+    before, now = work.registration.status, world.clock()
     generation = work.registration.metadata.generation
     updates: dict[str, object] = {
         **recorded(work),
-        "last_handled_reconcile_at": _request(work) or before.last_handled_reconcile_at,
+        **_handled(world, work),
         "conditions": verdict.conditions,
         "observed_generation": generation if verdict.observed else before.observed_generation,
         "credentials": _credentials(work, now),
@@ -116,9 +157,16 @@ def _status(work: Pass, verdict: Verdict, now: datetime, *, pending: bool) -> St
     return RegistrationStatus.model_validate(before.model_dump() | _plain(updates))
 
 
-def _request(work: Pass) -> str | None:
-    value = work.registration.metadata.annotations.get(names.RECONCILE_REQUESTED_ANNOTATION)
-    return value[:512] if value else None
+def _handled(world: World, work: Pass) -> dict[str, str]:
+    """The requests that were acted on, each by the value of its annotation."""
+    done = {names.RECONCILE_REQUESTED_ANNOTATION: "last_handled_reconcile_at"}
+    wanted, observed, now = work.desired, work.observed, world.clock()
+    if wanted and requests.is_rotation_done(wanted, observed, now):
+        done[names.ROTATE_REQUESTED_ANNOTATION] = "last_handled_rotate_at"
+    if wanted and requests.is_revocation_done(wanted, observed, now, world.policy):
+        done[names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION] = "last_handled_revoke_previous_at"
+    given = work.registration.metadata.annotations
+    return {field: given[name][:512] for name, field in done.items() if given.get(name)}
 
 
 def _plain(updates: dict[str, object]) -> dict[str, object]:

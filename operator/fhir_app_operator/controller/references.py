@@ -13,7 +13,7 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import conditions, desired
+from fhir_app_operator.planning import conditions, desired, requests
 from fhir_app_operator.planning.model import Application, Desired, DesiredApplication
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
@@ -68,6 +68,8 @@ def held_state(work: Pass) -> Desired | None:
         connection=secret.data,
         secret_name=work.registration.secret_name,
         secret_owned=secret.owner_reference,
+        requests=requests.read(work.registration),
+        remove_unmanaged=desired.removes_unmanaged(work.registration),
     )
 
 

@@ -38,6 +38,7 @@ from fhir_app_operator.graph.errors import (
     parse_problem,
 )
 from fhir_app_operator.graph.governor import BACKGROUND, Governor
+from fhir_app_operator.graph.server_clock import ServerClock
 from fhir_app_operator.graph.transport import PATIENCE
 
 MAX_PAGES: Final = 1000
@@ -139,6 +140,8 @@ class GraphClient:
         self._patience = patience
         self._observe = observe
         self._fence = fence
+        self.server_clock = ServerClock()
+        """What time Graph says it is."""
 
     def object_url(self, object_id: str) -> str:
         """Return the URL of a directory object, as `@odata.bind` takes it."""
@@ -267,6 +270,8 @@ class GraphClient:
                 status = response.status_code
                 body = decode(await read_capped(response))
                 headers = {key.lower(): value for key, value in response.headers.items()}
+                if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self.server_clock.note(headers.get("date"))
         except (httpx.HTTPError, httpx.InvalidURL, TooLarge, TimeoutError) as error:
             return _silence(call, error)
         finally:

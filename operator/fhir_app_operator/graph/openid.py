@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 
 import httpx
@@ -41,22 +39,6 @@ class OpenIdConfigurations:
             read = partial(self._read, token_version)
             self._known[token_version] = await self._reads.join(token_version, read)
         return self._known[token_version]
-
-    async def server_time(self) -> datetime | None:
-        """Return the time of the sign-in service, from its answer's `Date` (RFC 9110).
-
-        Raises:
-            Waiting: `GraphUnavailable`, it gives no answer.
-        """
-        url = self._directory.openid_configuration_url(2)
-        try:
-            response = await self._http.head(url)
-        except httpx.HTTPError as error:
-            raise _unreadable(url, type(error).__name__) from None
-        try:
-            return parsedate_to_datetime(response.headers.get("date", ""))
-        except ValueError:
-            return None
 
     async def _read(self, token_version: int) -> Issuer:
         url = self._directory.openid_configuration_url(token_version)

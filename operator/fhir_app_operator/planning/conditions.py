@@ -22,6 +22,11 @@ SUCCEEDED: Final = "Succeeded"
 PROGRESSING: Final = "Progressing"
 EXPIRED: Final = "CredentialExpired"
 
+EXPIRING: Final = "CredentialExpiring"
+INVALID_REQUEST: Final = "InvalidRequest"
+ABNORMAL: Final = (EXPIRING, INVALID_REQUEST)
+"""Types that exist only while they are true, and that no health check reads."""
+
 MESSAGE_LIMIT: Final = 4096
 
 _REQUEST_ID: Final = re.compile(r" \(request-id [^)]*\)")
@@ -115,13 +120,27 @@ class Reporter:
             self._condition("Ready", "False", EXPIRED, message), more, observed=person
         )
 
-    def suspended(self) -> Verdict:
+    def suspended(self, message: str) -> Verdict:
         """Return the conditions of a suspended object: all as it was, but not kept in sync."""
-        kept = [c for c in self.previous if c.type not in {"Synced", "Reconciling", "Stalled"}]
-        synced = self._condition(
-            "Synced", "False", "Suspended", "`suspend` is true: nothing is written meanwhile"
-        )
+        passing = {"Synced", "Reconciling", "Stalled", *ABNORMAL}
+        kept = [c for c in self.previous if c.type not in passing]
+        synced = self._condition("Synced", "False", "Suspended", message)
         return self._verdict(*kept, synced, observed=False)
+
+    def expiring(self, end: datetime, reason: str, why: str) -> Condition:
+        """Return the warning that the Secret's credential ends at `end` without a successor."""
+        message = f"the credential in the Secret ends at {end:%Y-%m-%dT%H:%M:%SZ}; {why}"
+        return self._condition(EXPIRING, "True", reason, message)
+
+    def invalid_request(self, annotations: Iterable[str]) -> Condition:
+        """Return the warning that these annotations hold no time, and are ignored."""
+        which = " and ".join(f"`{name}`" for name in annotations)
+        message = f"annotation {which} must be an RFC 3339 time such as 2026-03-01T12:00:00Z"
+        return self._condition(INVALID_REQUEST, "True", "InvalidAnnotation", message)
+
+    def kept_abnormal(self) -> tuple[Condition, ...]:
+        """Return the warnings of the pass before, as they are."""
+        return tuple(c for c in self.previous if c.type in ABNORMAL)
 
     def _verdict(self, *conditions: Condition, observed: bool) -> Verdict:
         return Verdict(conditions=conditions, observed=observed)

@@ -15,10 +15,11 @@ from fhir_app_operator.api.v1alpha1 import (
     CredentialType,
     FhirAppRegistration,
     Resource,
+    UnmanagedPolicy,
 )
 from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import permissions
+from fhir_app_operator.planning import permissions, requests
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.model import (
     Desired,
@@ -175,6 +176,8 @@ def desired(
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
         secret_owned=spec.deletion_policy != "Orphan",
+        requests=requests.read(registration),
+        remove_unmanaged=removes_unmanaged(registration),
     )
 
 
@@ -286,6 +289,12 @@ def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
     return IssuePolicy(
         duration=secret.duration, renew_before=secret.renew_before, overlap=secret.overlap
     )
+
+
+def removes_unmanaged(registration: FhirAppRegistration) -> bool:
+    """Return whether credentials that others made on the application are to go."""
+    credential = registration.spec.credential
+    return credential is not None and credential.unmanaged is UnmanagedPolicy.REMOVE
 
 
 def _connection(

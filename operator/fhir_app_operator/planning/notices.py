@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import Condition
-from fhir_app_operator.planning.conditions import find
-from fhir_app_operator.planning.credentials import RENEWAL, ours
+from fhir_app_operator.planning.conditions import ABNORMAL, find
+from fhir_app_operator.planning.credentials import ours
+from fhir_app_operator.planning.differences import changed_properties
+from fhir_app_operator.planning.issuance import PLANNED
 from fhir_app_operator.planning.model import (
     Action,
     Application,
@@ -20,15 +22,16 @@ from fhir_app_operator.planning.model import (
     IssueCredential,
     RestoreApplication,
     RestoreServicePrincipal,
+    RevokeCredential,
     UpdateApplication,
     WriteSecret,
 )
 from fhir_app_operator.planning.permissions import permission_id
-from fhir_app_operator.planning.plan import changed_properties
+from fhir_app_operator.planning.retirement import UNMANAGED as FOREIGN
 
 RENEWED = "CredentialRenewed"
 REPAIRED = "DriftRepaired"
-UNMANAGED = "UnmanagedEntries"
+REMOVED = "CredentialsOfOthersRemoved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,15 @@ class Notice:
 
 
 def turns(before: Iterable[Condition], after: Iterable[Condition]) -> tuple[Notice, ...]:
-    """Return a notice for each of Ready and Synced that turned; Ready speaks for both."""
+    """Return a notice for Ready or Synced, if one turned, and for each warning that came up."""
     before, after = tuple(before), tuple(after)
+    warned = [_turned(before, after, kind) for kind in ABNORMAL]
+    warnings = [Notice(type="Warning", reason=c.type, note=c.message) for c in warned if c]
+    return (*_turn(before, after), *warnings)
+
+
+def _turn(before: tuple[Condition, ...], after: tuple[Condition, ...]) -> tuple[Notice, ...]:
+    """Ready speaks for both."""
     ready, synced = (_turned(before, after, kind) for kind in ("Ready", "Synced"))
     if ready is not None:
         return (_of(ready),)
@@ -82,7 +92,7 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("service_principal")
             case WriteSecret():
                 found.append("secret")
-            case IssueCredential() if not _is_renewal(action):
+            case IssueCredential() if not _is_planned(action):
                 found.append("credential")
             case _:
                 pass
@@ -99,6 +109,10 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
     if rotation(applied, None) == "success":
         note = "a new credential is in the Secret; the old one stays valid for the overlap"
         found.append(Notice(type="Normal", reason=RENEWED, note=note))
+    removed = [a.key_id for a in applied if isinstance(a, RevokeCredential) and a.reason == FOREIGN]
+    if removed:
+        note = f"`credential.unmanaged` is Remove: client secrets of others: {', '.join(removed)}"
+        found.append(Notice(type="Normal", reason=REMOVED, note=note))
     return tuple(found)
 
 
@@ -111,13 +125,13 @@ def rotation(
         applied: the actions that were taken.
         failed: the action that ended the pass, if one did.
     """
-    if any(isinstance(action, IssueCredential) and _is_renewal(action) for action in applied):
+    if any(isinstance(action, IssueCredential) and _is_planned(action) for action in applied):
         return "success"
-    return "failure" if failed is not None and _is_renewal(failed) else None
+    return "failure" if failed is not None and _is_planned(failed) else None
 
 
-def _is_renewal(action: Action) -> bool:
-    return action.reason == RENEWAL
+def _is_planned(action: Action) -> bool:
+    return action.reason in PLANNED
 
 
 def unmanaged(desired: Desired, application: Application) -> str:

@@ -7,28 +7,25 @@ empty. Ownership is decided here, so that a fault in applying cannot touch a str
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
 
+from fhir_app_operator.api import names
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import credentials, permissions
-from fhir_app_operator.planning.desired import APP_ID_TEMPLATE, resolved
+from fhir_app_operator.planning import credentials, issuance, retirement
+from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
     OWNER_TAG_PREFIX,
-    REGISTRATION_TAG_PREFIX,
     Action,
     Application,
     ApplicationChanges,
-    AppRole,
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
     Desired,
     IssueCredential,
     Observed,
-    PermissionScope,
     Policy,
     Purge,
     RecordIntent,
@@ -39,9 +36,6 @@ from fhir_app_operator.planning.model import (
     UpdateApplication,
     WriteSecret,
 )
-
-SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
-T = TypeVar("T")
 
 
 def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> tuple[Action, ...]:
@@ -62,13 +56,15 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 8 | no service principal                              | CreateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
     |   |                                                   | enabled role or scope first)     |
-    |10 | credentials of ours past their overlap or grace   | RevokeCredential, each           |
-    |11 | no good credential in the Secret, or one to renew | RecordIntent, then               |
-    |   |                                                   | IssueCredential for that intent  |
-    |12 | the Secret's data or metadata differ              | WriteSecret                      |
+    |10 | the clocks differ too much                        | WriteSecret as in row 13, else   |
+    |   |                                                   | Waiting ClockSkew                |
+    |11 | credentials past their overlap or grace           | RevokeCredential, each           |
+    |12 | no good credential in the Secret, or one to renew | RecordIntent, then               |
+    |   | or to rotate                                      | IssueCredential for that intent  |
+    |13 | the Secret's data or metadata differ              | WriteSecret                      |
 
     Raises:
-        Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 11.
+        Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 12.
     """
     refuse_foreign_secret(desired.secret_name, observed)
     application = observed.application
@@ -78,6 +74,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
         partial(_service_principal, observed),
         partial(_differences, desired, application),
+        partial(_skew, desired, observed, policy, application),
         # First what must go, so that issues that fail again and again cannot pile up.
         partial(_revocations, desired, observed, now, policy),
         partial(_credential, desired, observed, now, policy),
@@ -89,7 +86,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
 def credential_plan(
     desired: Desired, observed: Observed, now: datetime, policy: Policy
 ) -> tuple[Action, ...]:
-    """Return rows 10 and 11 only: what keeps a credential alive while the rest has to wait.
+    """Return rows 10 to 12 only: what keeps a credential alive while the rest has to wait.
 
     Raises:
         Stalled, Waiting: as `plan`.
@@ -97,6 +94,9 @@ def credential_plan(
     if observed.application is None:
         return ()
     _refuse_stranger(desired, observed.application)
+    frozen = skewed(observed, policy)
+    if frozen is not None:
+        raise frozen
     return _revocations(desired, observed, now, policy) or _credential(
         desired, observed, now, policy
     )
@@ -141,16 +141,15 @@ def next_due(
     """Return when time alone will make `plan` non-empty: a renewal, or the end of an overlap."""
     if observed.application is None:
         return None
-    moments = [at for at, _ in credentials.revocations(desired, observed, now, policy)]
-    issue = credentials.due(desired, observed, now, policy)
-    if issue is not None:
-        moments.append(issue.at)
-    current = credentials.published(observed.secret, observed.application.credentials)
+    moments = [at for at, _ in retirement.revocations(desired, observed, now, policy)]
     settles = credentials.certificate_settles(observed, policy)
     if settles is not None and settles > now:
         moments.append(settles)
-    if desired.credential and current:
-        moments.append(credentials.renew_at(desired.credential, current))
+    issue = issuance.due(desired, observed, now, policy)
+    if issue is not None:
+        moments.append(issue.at)
+    elif (planned := issuance.next_planned(desired, observed)) is not None:
+        moments.append(planned)
     elif desired.credential and observed.secret and observed.secret.written_at:
         moments.append(observed.secret.written_at + policy.replication_window)
     return min(moments, default=None)
@@ -194,7 +193,7 @@ def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, 
     if observed.deleted_application_id is not None:
         return (RestoreApplication(object_id=observed.deleted_application_id),)
     if observed.recorded_object_id is None:
-        return (CreateApplication(changes=_creation(desired), owners=desired.application.owners),)
+        return (CreateApplication(changes=creation(desired), owners=desired.application.owners),)
     if not observed.missing_for_sure:
         raise Waiting(
             "NotYetReplicated",
@@ -205,29 +204,6 @@ def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, 
         f"application {observed.recorded_app_id} (object {observed.recorded_object_id}) is "
         "neither in Entra nor in its bin: it was deleted permanently. Delete this registration "
         "and create it again to get a new client id",
-    )
-
-
-def _creation(desired: Desired) -> ApplicationChanges:
-    """All that a create can send: an identifier URI with the client id in it must come later."""
-    wanted = desired.application
-    uri = wanted.identifier_uri
-    known = uri is not None and APP_ID_TEMPLATE not in uri
-    return ApplicationChanges(
-        display_name=wanted.display_name,
-        notes=wanted.notes,
-        tags=wanted.tags,
-        sign_in_audience=SIGN_IN_AUDIENCE,
-        identifier_uris=frozenset({uri}) if uri and known else None,
-        web_redirect_uris=wanted.redirect_uris.web or None,
-        spa_redirect_uris=wanted.redirect_uris.spa or None,
-        public_client_redirect_uris=wanted.redirect_uris.public_client or None,
-        is_fallback_public_client=wanted.is_fallback_public_client or None,
-        token_version=wanted.token_version,
-        app_roles=wanted.app_roles or None,
-        scopes=wanted.scopes or None,
-        resource_access=wanted.resource_access or None,
-        service_management_reference=wanted.service_management_reference,
     )
 
 
@@ -244,89 +220,65 @@ def _differences(desired: Desired, application: Application) -> tuple[Action, ..
     return (UpdateApplication(changes=changes),) if changes != ApplicationChanges() else ()
 
 
-def differences(desired: Desired, live: Application) -> ApplicationChanges:
-    """Return the smallest change that brings `live` one step nearer to `desired`."""
-    wanted = desired.application
-    uris, redirects = _identifier_uris(desired, live), wanted.redirect_uris
-    tags = _tags(desired, live)
-    version = wanted.token_version
-    return ApplicationChanges(
-        display_name=_changed(wanted.display_name, live.display_name),
-        notes=_changed(wanted.notes, live.notes),
-        tags=_changed(tags, live.tags),
-        sign_in_audience=_changed(SIGN_IN_AUDIENCE, live.sign_in_audience),
-        identifier_uris=_changed(uris, live.identifier_uris),
-        web_redirect_uris=_changed(redirects.web, live.redirect_uris.web),
-        spa_redirect_uris=_changed(redirects.spa, live.redirect_uris.spa),
-        public_client_redirect_uris=_changed(
-            redirects.public_client, live.redirect_uris.public_client
-        ),
-        is_fallback_public_client=_changed(
-            wanted.is_fallback_public_client, live.is_fallback_public_client
-        ),
-        token_version=_changed(version, live.token_version or 1) if version else None,
-        app_roles=_roles(desired, live),
-        scopes=_scopes(desired, live),
-        resource_access=_changed(wanted.resource_access, live.resource_access),
-        service_management_reference=_changed(
-            wanted.service_management_reference, live.service_management_reference
-        ),
-    )
-
-
-def _changed(wanted: T, live: object) -> T | None:
-    return wanted if wanted != live else None
-
-
-def _identifier_uris(desired: Desired, live: Application) -> frozenset[str]:
-    uri = desired.application.identifier_uri
-    if uri is None:
-        return live.identifier_uris
-    return frozenset({uri.replace(APP_ID_TEMPLATE, live.app_id)})
-
-
-def _tags(desired: Desired, live: Application) -> frozenset[str]:
-    """Our tags beside those of others; a registration tag of ours that went stale goes."""
-    others = {t for t in live.tags if not t.startswith((OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX))}
-    return desired.application.tags | others
-
-
-def _roles(desired: Desired, live: Application) -> tuple[AppRole, ...] | None:
-    ours = frozenset(entry.id for entry in live.app_roles if _derived(desired, entry))
-    return permissions.merged(desired.application.app_roles, live.app_roles, ours)
-
-
-def _scopes(desired: Desired, live: Application) -> tuple[PermissionScope, ...] | None:
-    ours = frozenset(entry.id for entry in live.scopes if _derived(desired, entry))
-    return permissions.merged(desired.application.scopes, live.scopes, ours)
-
-
-def _derived(desired: Desired, entry: AppRole | PermissionScope) -> bool:
-    who, tenant_id = desired.registration, desired.connection["AZURE_TENANT_ID"]
-    return entry.id == permissions.permission_id(tenant_id, who.namespace, who.name, entry.value)
-
-
 def _credential(
     desired: Desired, observed: Observed, now: datetime, policy: Policy
 ) -> tuple[Action, ...]:
-    issue = credentials.due(desired, observed, now, policy)
+    issue = issuance.due(desired, observed, now, policy)
     if issue is None or desired.credential is None:
         return ()
-    if issue.at > now and issue.planned:
-        return ()
     if issue.at > now:
-        raise Waiting(
-            "CredentialRateLimited",
-            f"the Secret lost its credential again and again; the next one is issued at "
-            f"{issue.at:%Y-%m-%dT%H:%M:%SZ}",
-            retry_after=(issue.at - now).total_seconds(),
-        )
+        return _later(issue, now)
     if observed.intent is None or not observed.intent.fresh:
         return (RecordIntent(type=desired.credential.type, reason=issue.reason),)
     return (
         IssueCredential(
             nonce=observed.intent.nonce, policy=desired.credential, reason=issue.reason
         ),
+    )
+
+
+def _later(issue: issuance.Issue, now: datetime) -> tuple[Action, ...]:
+    """Go on without it while the old credential works, else say when the next one comes."""
+    if issue.planned:
+        return ()
+    why = (
+        f"as many credentials as there may be ({credentials.MOST}) exist, and workloads may use "
+        f"them all; the annotation {names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION} ends the older ones"
+        if issue.crowded
+        else "the Secret lost its credential again and again"
+    )
+    raise Waiting(
+        "CredentialRateLimited",
+        f"{why}; the next one is issued at {issue.at:%Y-%m-%dT%H:%M:%SZ}",
+        retry_after=(issue.at - now).total_seconds(),
+    )
+
+
+def _skew(
+    desired: Desired, observed: Observed, policy: Policy, application: Application
+) -> tuple[Action, ...]:
+    """Repair what needs no clock; a wrong one must neither issue nor retire anything."""
+    frozen = skewed(observed, policy)
+    if desired.credential is None or frozen is None:
+        return ()
+    repair = () if observed.secret is None else _secret(desired, observed, application)
+    if not repair:
+        raise frozen
+    return repair
+
+
+def skewed(observed: Observed, policy: Policy) -> Waiting | None:
+    """Return what to say while the clocks differ too much to issue or retire; None: they agree."""
+    skew = observed.clock_skew
+    if skew is None or abs(skew) <= policy.max_skew:
+        return None
+    which = "ahead of" if skew > timedelta(0) else "behind"
+    return Waiting(
+        "ClockSkew",
+        f"the operator's clock is more than {policy.max_skew.total_seconds() / 60:.0f} minutes "
+        f"{which} Microsoft Graph's: no credential is issued or retired until the node's clock is "
+        "right",
+        retry_after=60.0,
     )
 
 
@@ -345,7 +297,7 @@ def _secret(desired: Desired, observed: Observed, application: Application) -> t
 def _revocations(
     desired: Desired, observed: Observed, now: datetime, policy: Policy
 ) -> tuple[Action, ...]:
-    found = credentials.revocations(desired, observed, now, policy)
+    found = retirement.revocations(desired, observed, now, policy)
     return tuple(action for at, action in found if at <= now)
 
 
@@ -357,8 +309,3 @@ def credential_usable(desired: Desired, observed: Observed, now: datetime) -> bo
         return True
     secret = observed.secret
     return secret.credential_intact and (secret.expires_at is None or now < secret.expires_at)
-
-
-def changed_properties(changes: ApplicationChanges) -> tuple[str, ...]:
-    """Return the names of the properties that `changes` sets, for logs and events."""
-    return tuple(f.name for f in fields(changes) if getattr(changes, f.name) is not None)

@@ -12,6 +12,7 @@ from fhir_app_operator.api.v1alpha1.credential import (
     Credential,
     CredentialType,
     IssuedCertificate,
+    UnmanagedPolicy,
 )
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
@@ -58,4 +59,5 @@ __all__ = [
     "Resource",
     "TenantSpec",
     "TenantStatus",
+    "UnmanagedPolicy",
 ]

@@ -47,8 +47,9 @@ class Lifetime(ApiModel):
                                validate_default=True)  # fmt: skip
     renew_before: Duration | None = Field(
         default=None,
-        description="How long before its end a credential is renewed. Default: a third of the "
-        "lifetime that the directory granted.",
+        description="How long before its end a credential is renewed at the latest; up to a tenth "
+        "of the lifetime earlier, so that renewals spread. Default: a third of the lifetime that "
+        "the directory granted; at most half of it counts.",
     )
     overlap: Duration | None = Field(
         default=None,
@@ -79,8 +80,15 @@ class Certificate(ApiModel):
     issue: IssuedCertificate = Field(description="The operator makes key and certificate.")
 
 
+class UnmanagedPolicy(StrEnum):
+    """What happens to credentials that others made on the application."""
+
+    REPORT = "Report"
+    REMOVE = "Remove"
+
+
 class Credential(ApiModel):
-    """How a client proves who it is; exactly one member."""
+    """How a client proves who it is; exactly one type."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -93,4 +101,10 @@ class Credential(ApiModel):
     client_secret: ClientSecret | None = Field(default=None, description="A client secret.")
     certificate: Certificate | None = Field(
         default=None, description="A certificate, with whose key the client signs assertions."
+    )
+    unmanaged: UnmanagedPolicy = Field(
+        default=UnmanagedPolicy.REPORT,
+        description="Client secrets that others made on the application. `Report`: they are "
+        "counted in the message of `Synced`. `Remove`: they go once the Secret holds a credential "
+        "that works and `overlap` has passed since then and since they were made.",
     )

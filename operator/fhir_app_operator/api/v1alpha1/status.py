@@ -91,6 +91,13 @@ class RegistrationStatus(ApiModel):
     last_handled_reconcile_at: str | None = _identifier(
         "The value of the annotation `fhirapps.dev/reconcile-requested-at` that was acted on last."
     )
+    last_handled_rotate_at: str | None = _identifier(
+        "The value of the annotation `fhirapps.dev/rotate-requested-at` that was acted on last."
+    )
+    last_handled_revoke_previous_at: str | None = _identifier(
+        "The value of the annotation `fhirapps.dev/revoke-previous-requested-at` that was acted "
+        "on last."
+    )
     pending_credential: PendingCredential | None = Field(
         default=None, description="A credential that was asked for and is not in the Secret yet."
     )

@@ -34,6 +34,7 @@ from fhir_app_operator.planning.model.credential import (
     IssuePolicy,
     KeyCredential,
     PasswordCredential,
+    Requests,
 )
 from fhir_app_operator.planning.model.identity import (
     CREDENTIAL_PREFIX,
@@ -75,6 +76,7 @@ __all__ = [
     "RecordIntent",
     "RedirectUris",
     "Registration",
+    "Requests",
     "ResourceAccess",
     "RestoreApplication",
     "RestoreServicePrincipal",

@@ -50,6 +50,16 @@ class IssuePolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """What people asked for once, by annotation; None: nothing, or it was done before."""
+
+    rotate_at: datetime | None = None
+    """Issue a new credential, unless the Secret's is younger than this."""
+    revoke_previous_at: datetime | None = None
+    """Retire at once what had been replaced by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """A pending credential. `fresh`: written in this pass, so nobody asked for it before."""
 

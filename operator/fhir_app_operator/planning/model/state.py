@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
-from fhir_app_operator.planning.model.credential import Intent, IssuePolicy
+from fhir_app_operator.planning.model.credential import Intent, IssuePolicy, Requests
 from fhir_app_operator.planning.model.identity import Registration
 
 
@@ -49,6 +49,9 @@ class Desired:
     secret_name: str
     secret_owned: bool = True
     """False while the policy is Orphan: the Secret must outlive the registration."""
+    requests: Requests = field(default_factory=Requests)
+    remove_unmanaged: bool = False
+    """Whether credentials that others made go, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class Observed:
     retired: Mapping[str, datetime] = field(default_factory=dict)
     """Since when credentials of ours, by key id, are known not to be in the Secret."""
     intent: Intent | None = None
+    clock_skew: timedelta | None = None
+    """How far the local clock is ahead of the directory's; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +86,7 @@ class Policy:
     """When a credential of ours that no Secret holds is removed."""
     replication_window: timedelta = timedelta(minutes=15)
     """How long the directory may not show what we made."""
+    in_flight: timedelta = timedelta(minutes=15)
+    """How long a credential may be in the hands of a pass, dead or alive; longer than any pass."""
+    max_skew: timedelta = timedelta(minutes=5)
+    """How far the clocks may differ while credentials are issued and retired."""

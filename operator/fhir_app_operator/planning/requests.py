@@ -1,0 +1,97 @@
+"""What people ask for by annotation, once each: a rotation, the end of replaced credentials.
+
+Each value is compared with the live credential, so that a registration that is restored without
+its status rotates nothing. A time that is yet to come acts when it comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from fhir_app_operator.api import names
+from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.planning.credentials import published, seconds
+from fhir_app_operator.planning.issuance import is_rotated
+from fhir_app_operator.planning.model import Desired, Observed, Policy, Requests
+from fhir_app_operator.planning.retirement import REVOCATION, revocations
+
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_TIMES: Final = (names.ROTATE_REQUESTED_ANNOTATION, names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION)
+
+
+def read(registration: FhirAppRegistration) -> Requests:
+    """Return what the annotations ask for; nothing where a value is no time, or was acted on."""
+    annotations, status = registration.metadata.annotations, registration.status
+    revoke = annotations.get(names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION)
+    done = revoke == status.last_handled_revoke_previous_at
+    return Requests(
+        rotate_at=moment(annotations.get(names.ROTATE_REQUESTED_ANNOTATION)),
+        revoke_previous_at=None if done else moment(revoke),
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the time in `text` (RFC 3339) in whole seconds; None if it is none."""
+    if text is None or not _RFC_3339.fullmatch(text):
+        return None
+    try:
+        return seconds(datetime.fromisoformat(_shortened(text.upper())).astimezone(UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _shortened(text: str) -> str:
+    """Without the fraction of a second, of which Python reads six digits at most."""
+    return re.sub(r"\.[0-9]+", "", text)
+
+
+def unreadable(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the request annotations whose value is no RFC 3339 time."""
+    given = [name for name in _TIMES if name in annotations]
+    return tuple(name for name in given if moment(annotations[name]) is None)
+
+
+def outstanding(registration: FhirAppRegistration) -> bool:
+    """Whether a request by annotation was not acted on yet: somebody may be waiting for it."""
+    annotations, status = registration.metadata.annotations, registration.status
+    handled = {
+        names.RECONCILE_REQUESTED_ANNOTATION: status.last_handled_reconcile_at,
+        names.ROTATE_REQUESTED_ANNOTATION: status.last_handled_rotate_at,
+        names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION: status.last_handled_revoke_previous_at,
+    }
+    return any(name in annotations and annotations[name] != handled[name] for name in handled)
+
+
+def is_rotation_done(desired: Desired, observed: Observed, now: datetime) -> bool:
+    """Whether the Secret holds a credential that is younger than the rotation asked for.
+
+    Where there are no credentials, there is nothing to rotate.
+    """
+    asked = desired.requests.rotate_at
+    if asked is None or asked > now or observed.application is None:
+        return False
+    if desired.credential is None:
+        return True
+    current = published(observed.secret, observed.application.credentials)
+    return current is not None and is_rotated(asked, observed.secret, current)
+
+
+def is_revocation_done(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> bool:
+    """Whether nothing is left that the end of replaced credentials was asked for.
+
+    A rotation that was asked for along with it comes first: what it replaces is meant, too.
+    """
+    asked, rotation = desired.requests.revoke_previous_at, desired.requests.rotate_at
+    if asked is None or asked > now:
+        return False
+    together = rotation is not None and rotation <= asked + policy.max_skew
+    if together and not is_rotation_done(desired, observed, now):
+        return False
+    left = revocations(desired, observed, now, policy)
+    return all(action.reason != REVOCATION for _, action in left)

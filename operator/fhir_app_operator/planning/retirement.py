@@ -1,0 +1,162 @@
+"""When a credential goes, and why; what may still be in use stays.
+
+The promise: nothing of ours stays in the directory that no Secret holds, and nothing goes that a
+workload may still use. Retirement counts from the Secret's `written-at`, never from status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from fhir_app_operator.planning.credentials import MOST, ours, overlap, published
+from fhir_app_operator.planning.model import (
+    DatedCredential,
+    Desired,
+    IssuePolicy,
+    Observed,
+    PasswordCredential,
+    Policy,
+    RevokeCredential,
+)
+
+UNMANAGED: Final = "CredentialUnmanaged"
+REVOCATION: Final = "RevocationRequested"
+_UNCLAIMED: Final = "CredentialUnclaimed"
+Moment = tuple[datetime, RevokeCredential]
+
+
+def revocations(
+    desired: Desired, observed: Observed, now: datetime, policy: Policy
+) -> list[Moment]:
+    """Return which credentials go, and when; the earliest first.
+
+    Never one that the Secret holds; never the newest usable one while the Secret has none that
+    works. One that others made goes only if the registration says so.
+    """
+    if observed.application is None:
+        return []
+    own = ours(desired, observed.application.credentials)
+    if desired.credential is None:
+        return [_moment(now, p, "CredentialNotWanted") for p in own]
+    holdings = _Holdings(
+        desired=desired, wanted=desired.credential, observed=observed, now=now, policy=policy,
+        own=own, current=published(observed.secret, observed.application.credentials),
+    )  # fmt: skip
+    found = [*holdings.retired(), *holdings.unmanaged(observed.application.passwords)]
+    return sorted(found, key=lambda moment: (moment[0], moment[1].key_id))
+
+
+def _moment(at: datetime, credential: DatedCredential, reason: str) -> Moment:
+    return at, RevokeCredential(type=credential.type, key_id=credential.key_id, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Holdings:
+    """Our credentials, oldest first, and `current`, which the Secret provably holds."""
+
+    desired: Desired
+    wanted: IssuePolicy
+    observed: Observed
+    now: datetime
+    policy: Policy
+    own: list[DatedCredential]
+    current: DatedCredential | None
+
+    def retired(self) -> Iterator[Moment]:
+        """Yield the first moment at which each of ours may go, of those that ever may."""
+        kept = self._kept()
+        for credential in self.own:
+            if credential.key_id in kept:
+                continue
+            rules = (self._by_age, self._by_request, self._by_need)
+            moments = [found for rule in rules if (found := rule(credential)) is not None]
+            if moments:
+                yield min(moments, key=lambda moment: moment[0])
+
+    def unmanaged(self, passwords: tuple[PasswordCredential, ...]) -> Iterator[Moment]:
+        """Yield when those of others go, if they are to: once ours works, after an overlap.
+
+        Whoever used one has that long to change over to the Secret, or to tell its author.
+        """
+        if not self.desired.remove_unmanaged or self.current is None or self._expired:
+            return
+        own = {p.key_id for p in self.own}
+        for credential in passwords:
+            if credential.key_id not in own:
+                seen = max(self._written_at, credential.start)
+                yield _moment(seen + overlap(self.wanted), credential, UNMANAGED)
+
+    @property
+    def _expired(self) -> bool:
+        return self.current is not None and self.now >= self.current.end
+
+    @property
+    def _written_at(self) -> datetime:
+        secret = self.observed.secret
+        return (secret.written_at if secret else None) or self.now
+
+    def _kept(self) -> set[str | None]:
+        """Key ids that stay: the Secret's, and the last resort while that does not work."""
+        secret = self.observed.secret
+        usable = [p.key_id for p in self.own if self.now < p.end]
+        if secret is not None and secret.key_id in usable:
+            return {secret.key_id}
+        intact = {secret.key_id} if secret is not None and secret.credential_intact else set()
+        return {*intact, *usable[-1:]}
+
+    def _by_age(self, credential: DatedCredential) -> Moment | None:
+        """After its overlap if it was replaced, after a grace if the Secret never showed it."""
+        current, length = self.current, overlap(self.wanted)
+        if current is not None and credential.start <= current.start:
+            at = min(self._written_at + length, max(credential.end, current.start))
+            return _moment(at, credential, "OverlapEnded")
+        if current is None and self._is_in_use(credential):
+            return None
+        # Never published, or put back by a restored backup, or lost with the Secret. It may have
+        # been in use until we first saw it out of the Secret.
+        since = self.observed.retired.get(credential.key_id, self.now)
+        grace = max(self.policy.sweep_after, self.policy.in_flight)
+        at = max(credential.start + grace, since + length)
+        return _moment(min(at, credential.end), credential, _UNCLAIMED)
+
+    def _is_in_use(self, credential: DatedCredential) -> bool:
+        """Whether it is the oldest usable one: the Secret is lost, but workloads run on."""
+        usable = [p for p in self.own if self.now < p.end]
+        return bool(usable) and usable[0] == credential
+
+    def _by_request(self, credential: DatedCredential) -> Moment | None:
+        """A person asked for the end of those that were replaced until that moment.
+
+        Only what was issued before, and is not in the hands of a pass that may yet publish it.
+        """
+        asked = self.desired.requests.revoke_previous_at
+        if asked is None or credential.start > asked:
+            return None
+        if self.current is None:
+            settled = credential.start + self.policy.in_flight
+            return _moment(max(asked, settled), credential, REVOCATION)
+        if credential.start > self.current.start or not self._was_replaced(credential, asked):
+            return None
+        return _moment(asked, credential, REVOCATION)
+
+    def _was_replaced(self, credential: DatedCredential, asked: datetime) -> bool:
+        """Whether it was replaced by then, or by the rotation that was asked for along with it.
+
+        A renewal long after the request must leave its predecessor the overlap.
+        """
+        if self.current is not None and self.current.start <= asked:
+            return True
+        rotation = self.desired.requests.rotate_at
+        together = rotation is not None and rotation <= asked + self.policy.max_skew
+        return together and rotation is not None and credential.start < rotation
+
+    def _by_need(self, credential: DatedCredential) -> Moment | None:
+        """The one of an intent that came to nothing goes early if the next needs its place."""
+        intent = self.observed.intent
+        nonce = self.desired.registration.nonce_of(credential.display_name)
+        if intent is None or intent.fresh or intent.nonce != nonce or len(self.own) < MOST:
+            return None
+        return _moment(intent.requested_at + self.policy.in_flight, credential, _UNCLAIMED)

@@ -1,0 +1,129 @@
+"""What people ask for by annotation: how it is read, and when it counts as done."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fhir_app_operator.planning import requests
+from fhir_app_operator.planning.model import Observed, Requests
+from tests.planning.worlds import NOW, POLICY, desired, holding, password, registration
+
+ROTATE = "fhirapps.dev/rotate-requested-at"
+REVOKE = "fhirapps.dev/revoke-previous-requested-at"
+HOUR = timedelta(hours=1)
+WANTED = desired("Service")
+CURRENT = password("k1", "n1", NOW - 2 * HOUR)
+OLD = password("k0", "n0", NOW - 9 * HOUR)
+
+
+def annotated(annotations, **status):
+    made = registration("Service")
+    return made.model_copy(update={
+        "metadata": made.metadata.model_copy(update={"annotations": annotations}),
+        "status": made.status.model_copy(update=status),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-01T12:00:00Z", "2026-03-01t12:00:00z", "2026-03-01T12:00:00.123456789Z",
+     "2026-03-01T14:00:00+02:00", "2026-03-01T05:30:00-06:30"],
+)  # fmt: skip
+def test_every_form_of_rfc_3339_is_read_in_whole_seconds(text):
+    assert requests.moment(text) == NOW
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "now", "2026-03-01", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z", "1772366400",
+     "2026-13-01T12:00:00Z", "2026-03-01T12:00:00+2500", "0001-01-01T00:00:00+23:59",
+     "2026-03-01T12:00:00Z\n", "٢٠٢٦-03-01T12:00:00Z"],
+)  # fmt: skip
+def test_what_is_no_time_asks_for_nothing_and_is_named(text):
+    asked = annotated({ROTATE: text, REVOKE: text, "theirs": text})
+    assert requests.read(asked) == Requests()
+    assert requests.unreadable(asked.metadata.annotations) == (ROTATE, REVOKE)
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.integers(-23, 23))
+def test_any_time_reads_as_what_was_written(moment, hours):
+    zone = timezone(timedelta(hours=hours))
+    try:
+        text = moment.astimezone(zone).isoformat()
+    except OverflowError:
+        return
+    assert requests.moment(text) == moment.replace(microsecond=0)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_it(text):
+    assert requests.moment(text) is None or isinstance(requests.moment(text), datetime)
+
+
+def test_nothing_is_asked_for_without_annotations():
+    assert requests.read(annotated({})) == Requests()
+    assert requests.unreadable({}) == ()
+    assert requests.moment(None) is None
+
+
+def test_a_revocation_that_was_acted_on_is_not_asked_for_again():
+    text = "2026-03-01T12:00:00Z"
+    assert requests.read(annotated({REVOKE: text})).revoke_previous_at == NOW
+    done = annotated({REVOKE: text}, last_handled_revoke_previous_at=text)
+    assert requests.read(done) == Requests()
+    again = annotated({REVOKE: "2026-03-01T12:00:01Z"}, last_handled_revoke_previous_at=text)
+    assert requests.read(again).revoke_previous_at is not None
+
+
+def test_a_request_is_outstanding_until_status_echoes_it():
+    assert not requests.outstanding(annotated({}))
+    assert requests.outstanding(annotated({ROTATE: "x"}))
+    assert not requests.outstanding(annotated({ROTATE: "x"}, last_handled_rotate_at="x"))
+    assert requests.outstanding(annotated({"fhirapps.dev/reconcile-requested-at": "1"}))
+
+
+def wanting(rotate_at=None, revoke_previous_at=None, wanted=WANTED):
+    asked = Requests(rotate_at=rotate_at, revoke_previous_at=revoke_previous_at)
+    return replace(wanted, requests=asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "world", "done"),
+    [
+        (None, holding(CURRENT), False),
+        (NOW + HOUR, holding(CURRENT), False),
+        (NOW, Observed(), False),
+        (NOW, holding(), False),
+        (NOW, holding(CURRENT, written_at=NOW - HOUR), False),
+        (NOW - HOUR, holding(CURRENT, written_at=NOW - HOUR), True),
+        (NOW - 9 * HOUR, holding(CURRENT), True),
+    ],
+    ids=["nothing asked", "in the future", "no application", "lost", "older", "as old", "younger"],
+)
+def test_when_a_rotation_is_done(asked, world, done):
+    assert requests.is_rotation_done(wanting(asked), world, NOW) is done
+
+
+def test_where_there_are_no_credentials_there_is_nothing_to_rotate():
+    public = wanting(NOW, NOW, wanted=desired("Public"))
+    assert requests.is_rotation_done(public, holding(), NOW)
+    assert requests.is_revocation_done(public, holding(), NOW, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("revoke", "rotate", "world", "done"),
+    [
+        (None, None, holding(CURRENT), False),
+        (NOW + HOUR, None, holding(CURRENT), False),
+        (NOW, NOW, holding(CURRENT, written_at=NOW - HOUR), False),
+        (NOW, None, holding(OLD, CURRENT, written_at=NOW - HOUR), False),
+        (NOW, None, holding(CURRENT), True),
+        (NOW, NOW - HOUR, holding(CURRENT, written_at=NOW - HOUR), True),
+    ],
+    ids=["nothing asked", "in the future", "rotation first", "one is left", "none", "both done"],
+)
+def test_when_a_revocation_is_done(revoke, rotate, world, done):
+    assert requests.is_revocation_done(wanting(rotate, revoke), world, NOW, POLICY) is done
