@@ -7,16 +7,17 @@ BENCH_SIZES ?= 100 1000
 BENCH_ARGS ?=
 
 VENV := .venv
+CLIENTS := .venv-clients
 RUN := $(VENV)/bin
 UV := uv==0.13.9
 SOURCES := operator dev tests benchmarks
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test bench check generate format clean
+.PHONY: help demo sandbox test test-clients bench check generate format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## watch the product work, from manifests to accepted tokens
 	@exec $(RUN)/python -m dev.demo
@@ -27,6 +28,9 @@ sandbox: $(INSTALLED)  ## a cluster, an emulated Entra and the operator, until C
 test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
 	$(RUN)/python -m dev.cluster build
 	$(RUN)/pytest -n 2 --dist=loadgroup $(PYTEST_ARGS)
+
+test-clients: $(CLIENTS)/.installed  ## the emulator under Azure CLI, in an environment of its own (400 MB)
+	$(RUN)/pytest -n 2 --dist=loadfile tests/clients $(PYTEST_ARGS)
 
 bench: $(INSTALLED)  ## fleets of registrations applied at once (BENCH_SIZES="100 1000")
 	$(RUN)/python -m dev.cluster build
@@ -47,7 +51,7 @@ format: $(INSTALLED)  ## format and repair what can be
 	$(RUN)/ruff check --fix $(SOURCES)
 
 clean:  ## remove the virtual environment and all caches in this folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
@@ -57,4 +61,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
 	$(RUN)/uv pip install --python $(RUN)/python --require-hashes -r requirements/dev.txt
 	$(RUN)/uv pip install --python $(RUN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(CLIENTS)/.installed: requirements/clients.txt | $(INSTALLED)
+	@echo "installing Azure CLI into $(CLIENTS) (once)"
+	$(PYTHON) -m venv $(CLIENTS)
+	$(RUN)/uv pip install --python $(CLIENTS)/bin/python --require-hashes -r requirements/clients.txt
 	@touch $@

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entra_emulator import resource_manager
 from entra_emulator.admin import api as admin_api
@@ -43,7 +43,7 @@ class Emulator:
     ) -> None:
         self._world = World.create(origin, clock or SystemClock(), seeds or Seeds())
         self.has_admin = admin
-        self.app: ASGIApp = Exchange(self._world, Starlette(routes=self._routes()))
+        self.app: ASGIApp = Exchange(self._world, _one_slash(Starlette(routes=self._routes())))
 
     @property
     def origin(self) -> str:
@@ -105,3 +105,17 @@ class Emulator:
             found.append(Mount(ADMIN, routes=admin_api.routes(self._world)))
         found += resource_manager.routes(self._world)
         return [*found, *endpoints.routes(self._world)]
+
+
+def _one_slash(inner: ASGIApp) -> ASGIApp:
+    """`inner` for clients that put a path that begins with a slash behind a URL that ends with one.
+
+    Graph reads the path as it came, and takes several slashes anywhere.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("//"):
+            scope["path"] = f"/{scope['path'].lstrip('/')}"
+        await inner(scope, receive, send)
+
+    return app

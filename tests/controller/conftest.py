@@ -2,44 +2,12 @@
 
 import json
 
-import httpx
 import pytest
 
 from entra_emulator import Emulator, Seeds
-from entra_emulator.exchange import SPOILT
 from entra_emulator.server import serve
 from tests.controller.lab import CRDS, OPERATOR_SECRET, open_lab
-from tests.emulator.graph_schema import check
-
-
-class Checked:
-    """The emulator's application, with every Graph answer held against Microsoft's schema."""
-
-    def __init__(self, app):
-        self.app = app
-        self.problems = []
-
-    async def __call__(self, scope, receive, send):
-        sent = []
-
-        async def keep(message):
-            sent.append(message)
-            await send(message)
-
-        await self.app(scope, receive, keep)
-        if scope.get(SPOILT):
-            return  # not what Graph would send, on purpose
-        if sent and sent[-1]["type"] == "http.response.body" and not sent[-1].get("more_body"):
-            try:
-                self.hold(scope, sent)
-            except Exception as problem:  # noqa: BLE001 - told at the end of the test
-                self.problems.append(f"{type(problem).__name__}: {problem}")
-
-    def hold(self, scope, sent):
-        url = httpx.URL("https://localhost").copy_with(raw_path=scope["raw_path"])
-        request = httpx.Request(scope["method"], url, headers=scope["headers"])
-        response = httpx.Response(sent[0]["status"], headers=sent[0]["headers"])
-        check(request, response, b"".join(m.get("body", b"") for m in sent[1:]))
+from tests.emulator.checked_app import Checked
 
 
 @pytest.fixture(scope="session")

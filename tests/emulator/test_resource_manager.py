@@ -101,6 +101,12 @@ async def test_the_endpoints_are_all_here(cloud: Cloud) -> None:
     }
 
 
+async def test_a_doubled_slash_is_one(cloud: Cloud) -> None:
+    answer = await cloud.anybody.get(f"https://entra.test/{ENDPOINTS}", params=VERSION)
+
+    assert answer.status_code == 200, answer.text
+
+
 async def test_a_client_of_the_stock_name_is_told_stock_names(cloud: Cloud) -> None:
     headers = {"Host": "management.azure.com"}
 
