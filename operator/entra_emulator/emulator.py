@@ -69,6 +69,11 @@ class Emulator:
         """The tenant's directory as it is now: another one after a reset."""
         return self._world.directory
 
+    @directory.setter
+    def directory(self, value: Directory) -> None:
+        """Go on with another one, such as a copy of an earlier state."""
+        self._world.directory = value
+
     @property
     def weather(self) -> Weather:
         """Faults to come, latency, skew of the `Date` that answers tell."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -370,3 +371,15 @@ async def test_a_write_whose_way_was_too_long_does_not_start():
             assert quiet.received == b""
             assert await graph.get("/applications") == {}  # the pool is in order
         await asyncio.gather(*quiet.connections)
+
+
+async def test_a_key_or_uri_of_a_young_application_is_no_verdict(emulator, applications):
+    uri = frozenset({"https://fhir.clinic.example"})
+    for changes in (CHANGES, replace(CHANGES, identifier_uris=uri)):
+        key = f"key-{changes.identifier_uris is None}"
+        emulator.directory.store.lag = timedelta(0)
+        await applications.upsert(key, changes)
+        emulator.directory.store.lag = timedelta(minutes=5)
+        with pytest.raises(Waiting) as caught:
+            await applications.upsert(key, changes, young=True)
+        assert caught.value.reason == "NotYetReplicated"

@@ -30,6 +30,12 @@ class Passwords:
     def __init__(self) -> None:
         self._digests: dict[str, str] = {}
 
+    def copy(self) -> Passwords:
+        """The same digests, apart from these."""
+        other = Passwords()
+        other._digests = dict(self._digests)
+        return other
+
     def issue(
         self,
         given: Mapping[str, Any],

@@ -51,6 +51,15 @@ class Directory:
         self.policies = Policies()
         self.contention = Contention()
 
+    def copy(self) -> Directory:
+        """The directory as it is now, with its secrets: a point to come back to."""
+        other = Directory(self.clock)
+        other.store = self.store.copy()
+        other.passwords = self.passwords.copy()
+        other.catalogue = dict(self.catalogue)
+        other.issuer_keys = dict(self.issuer_keys)
+        return other
+
     # ---- finding
 
     def resolve(self, kind: Kind, key: Key, *, to_write: bool = False) -> Entity:

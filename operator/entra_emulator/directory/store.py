@@ -104,6 +104,23 @@ class Store:
     def lag(self, value: timedelta) -> None:
         self.replicas.lag = value
 
+    def copy(self) -> Store:
+        """The same objects with their history, apart from these.
+
+        Documents are immutable and shared.
+        """
+        other = Store(self._clock)
+        other.lag, other._sequence = self.lag, self._sequence
+        copies = {
+            each.id: Entity(each.kind, each.id, each.sequence, list(each.versions))
+            for each in self._entities.values()
+        }
+        other._entities = copies
+        other._of_kind = {k: _taken(copies, v) for k, v in self._of_kind.items()}
+        other._deleted = {k: _taken(copies, v) for k, v in self._deleted.items()}
+        other._index = {k: _taken(copies, v) for k, v in self._index.items()}
+        return other
+
     def insert(
         self,
         kind: Kind,
@@ -185,6 +202,10 @@ class Store:
         horizon = self._clock.now() - MAX_LAG
         while len(entity.versions) > 1 and entity.versions[1].since <= horizon:
             del entity.versions[0]
+
+
+def _taken(copies: Mapping[str, Entity], originals: Iterable[str]) -> dict[str, Entity]:
+    return {object_id: copies[object_id] for object_id in originals}
 
 
 def _values(document: Document | None, prop: str) -> set[str]:

@@ -37,7 +37,7 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
     match action:
         case CreateApplication():
             application = await connection.applications.upsert(
-                work.identity.unique_name, action.changes, action.owners
+                work.identity.unique_name, action.changes, action.owners, young=work.created_lately
             )
             work.observed = replace(work.observed, application=application)
         case RestoreApplication():

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import EntraTenant
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
+from fhir_app_operator.controller.pools import PoolFactory, Pools, network_pools
 from fhir_app_operator.controller.servers import Servers
-from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import ClientCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient, Observe
@@ -32,7 +31,6 @@ from fhir_app_operator.graph.key_credentials import KeyCredentials
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.server_clock import ServerClock
 from fhir_app_operator.graph.service_principals import ServicePrincipals
-from fhir_app_operator.graph.transport import DaemonThreads, Outbound, UnreadableBundle
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
@@ -40,9 +38,6 @@ from fhir_app_operator.planning.model import KeyCredential
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
 """How long a replaced connection stays open for the passes that still use it."""
-
-_SIGN_INS: Final = 16
-"""How many sign-ins of one tenant run at once: one that hangs must not block other tenants'."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,13 +98,10 @@ class OperatorIdentity:
     Args:
         namespace: its own namespace, for client secrets.
         token_file: the projected ServiceAccount token, for workload identity.
-        proxy, no_proxy: how to get out.
     """
 
     namespace: str
     token_file: Path | None = None
-    proxy: str | None = None
-    no_proxy: tuple[str, ...] = ()
 
 
 class Connections:
@@ -119,6 +111,7 @@ class Connections:
         identity: the operator's own credentials.
         secrets: to read client secrets in the operator's namespace.
         clock: the time, in UTC.
+        open_pools: how to get out; default: over the network, without a proxy.
         sleep: how Graph clients pause.
         observe: told of each Graph answer.
         fence: called right before each write to Graph; raises if it must not start.
@@ -131,6 +124,7 @@ class Connections:
         secrets: Secrets,
         clock: Callable[[], datetime],
         *,
+        open_pools: PoolFactory | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         observe: Observe = lambda _operation, _status, _seconds: None,
         fence: Callable[[], None] = lambda: None,
@@ -139,12 +133,13 @@ class Connections:
         self._identity = identity
         self._secrets = secrets
         self._clock = clock
+        self._open_pools = open_pools or network_pools()
         self._sleep = sleep
         self._observe = observe
         self._fence = fence
         self._retire_after = retire_after.total_seconds()
         self._open: dict[str, _Open] = {}
-        self._retired: list[tuple[float, _Pools]] = []
+        self._retired: list[tuple[float, Pools]] = []
 
     async def get(self, tenant: EntraTenant) -> Connection:
         """Return the connection to `tenant`; a new one when what it depends on has changed.
@@ -190,7 +185,7 @@ class Connections:
             self.forget(name)
         await self._close_retired(self._retired)
 
-    async def _close_retired(self, due: list[tuple[float, _Pools]] | None = None) -> None:
+    async def _close_retired(self, due: list[tuple[float, Pools]] | None = None) -> None:
         """Close those retired pools that no pass can hold any more, or those that are `due`."""
         if due is None:
             long_ago = asyncio.get_running_loop().time() - self._retire_after
@@ -199,25 +194,9 @@ class Connections:
         for _, pools in due:
             await pools.close()
 
-    def _connect(self, tenant: EntraTenant) -> tuple[Connection, _Pools]:
+    def _connect(self, tenant: EntraTenant) -> tuple[Connection, Pools]:
         where = directory(tenant.spec)
-        outbound = Outbound(
-            ca_bundle=tenant.spec.ca_bundle,
-            proxy=self._identity.proxy,
-            no_proxy=self._identity.no_proxy,
-        )
-        try:
-            pools = _Pools(
-                graph=outbound.async_client(where.graph_url),
-                login=outbound.async_client(where.authority_host),
-                blocking=outbound.client(where.authority_host),
-                sign_ins=DaemonThreads(_SIGN_INS, f"sign-in-{tenant.metadata.name}"),
-            )
-        except UnreadableBundle:
-            raise Stalled(
-                "InvalidSpec",
-                f"EntraTenant '{tenant.metadata.name}': `caBundle` holds no readable certificate",
-            ) from None
+        pools = self._open_pools(tenant, where)
         sign_in = SignIn(where, pools.blocking, executor=pools.sign_ins)
         tokens = TokenSource(sign_in, tenant.spec.client_id, self._reader(tenant), self._clock)
         graph = GraphClient(
@@ -287,20 +266,6 @@ class Connections:
             ) from None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Pools:
-    graph: httpx.AsyncClient
-    login: httpx.AsyncClient
-    blocking: httpx.Client
-    sign_ins: Executor
-
-    async def close(self) -> None:
-        self.sign_ins.shutdown(wait=False, cancel_futures=True)
-        await self.graph.aclose()
-        await self.login.aclose()
-        self.blocking.close()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
     """A connection in use, and the tenant that it was last asked for."""
@@ -309,7 +274,7 @@ class _Open:
     generation: int
     reach: tuple[Any, ...]
     connection: Connection
-    pools: _Pools
+    pools: Pools
 
 
 def _reach(tenant: EntraTenant) -> tuple[Any, ...]:

@@ -202,6 +202,16 @@ def is_young(application: Application, now: datetime, policy: Policy) -> bool:
     return created is None or now - created < policy.replication_window
 
 
+def is_create_recent(status: RegistrationStatus, world: World) -> bool:
+    """Whether the directory may not show yet what came of the first create, or of the last.
+
+    The first one counts as recent: its own repetition may meet what it made. Half the window, as
+    `record.create_requested` counts: later, every pass moves the moment on.
+    """
+    last = status.create_requested_at
+    return last is None or world.clock() - last < world.policy.replication_window / 2
+
+
 def was_never_created(status: RegistrationStatus) -> bool:
     """Whether it is certain that no create was ever sent: status is ours and names none.
 

@@ -24,6 +24,7 @@ from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.fence import Fence
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
 from fhir_app_operator.controller.leadership import Candidate, Timings, Unopposed
+from fhir_app_operator.controller.pools import network_pools
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
 from fhir_app_operator.controller.sessions import Login, LoginSource, Sessions
@@ -180,14 +181,10 @@ async def _world(
 ) -> AsyncIterator[World]:
     secret_gateway, namespaces = Secrets(api), Namespaces(api)
     connections = Connections(
-        OperatorIdentity(
-            namespace=settings.namespace,
-            token_file=settings.token_file,
-            proxy=settings.https_proxy,
-            no_proxy=settings.direct_hosts,
-        ),
+        OperatorIdentity(namespace=settings.namespace, token_file=settings.token_file),
         secret_gateway,
         _now,
+        open_pools=network_pools(settings.https_proxy, settings.direct_hosts),
         observe=metrics.graph.answered,
         fence=fence,
         retire_after=max(RETIRE_AFTER, 2 * _pass_bound(settings)),

@@ -192,6 +192,7 @@ class Reconciler:
             status = record.progressing(self._world, work)
         makes = not work.fenced and any(isinstance(action, _MAKES) for action in actions)
         if makes:
+            work.created_lately = observe.is_create_recent(before, self._world)
             status = record.create_requested(self._world, status)
         if makes or status != before:
             await write_status(self._world, work, status)

@@ -71,6 +71,8 @@ class Pass:
     """Whether nobody waits for it: Ready and in sync for its spec when the pass began."""
     fenced: bool = False
     """Whether status was written, guarded, since the pass began: nobody else is at it."""
+    created_lately: bool = False
+    """Whether a create may have been sent that the directory need not show yet."""
     entra_read: bool = False
     connection: Connection | None = None
     secret: LiveSecret | None = None

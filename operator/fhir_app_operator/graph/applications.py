@@ -5,6 +5,7 @@ Sources: Microsoft Graph, "Upsert application", "Update application", "applicati
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -114,13 +115,18 @@ class Applications:
     async def _explain_duplicate(
         self, refused: Refused, unique_name: str, changes: ApplicationChanges, *, young: bool
     ) -> None:
+        if refused.problem.duplicate not in ("identifierUris", "uniqueName"):
+            return
+        # Made by a call whose answer was lost, or a replica that was behind.
+        behind = Waiting("NotYetReplicated", "the application is not visible everywhere yet")
+        if await self.by_unique_name(unique_name) is not None:
+            raise behind
         if refused.problem.duplicate == "identifierUris":
             await self._name_holder(refused, changes)
+        if young:
+            raise behind
         if refused.problem.duplicate != "uniqueName":
             return
-        if young or await self.by_unique_name(unique_name) is not None:
-            # Seen on upserts of a live application: a replica that was behind.
-            raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
         raise Stalled(
             "ApplicationDeleted",
             "an application in Entra's bin (App registrations > Deleted applications) holds this "
@@ -134,6 +140,8 @@ class Applications:
             query = {"$filter": f"identifierUris/any(u:u eq '{literal}')", "$select": HOLDER}
             async for body in self._graph.pages("/applications", query):
                 holder = parse(HolderDocument, body, "GET /applications")
+                if _owner_tags(holder.tags) & _owner_tags(changes.tags or ()):
+                    continue  # what is to be created, shown only now
                 raise Stalled(
                     "IdentifierUriTaken",
                     f"`resource.identifierUri` '{uri}' belongs to {_described(holder)}; choose "
@@ -216,6 +224,10 @@ def _vanished(application: Application) -> Waiting:
         "NotYetReplicated",
         f"application {application.app_id} was read a moment ago and is not found now",
     )
+
+
+def _owner_tags(tags: Iterable[str]) -> frozenset[str]:
+    return frozenset(tag for tag in tags if tag.startswith(OWNER_TAG_PREFIX))
 
 
 def _described(holder: HolderDocument) -> str:

@@ -5,11 +5,17 @@ Source: Microsoft Graph, "Upsert servicePrincipal".
 
 from __future__ import annotations
 
+from typing import Final
+
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.applications import UPSERT, quoted
 from fhir_app_operator.graph.client import Call, GraphClient
+from fhir_app_operator.graph.errors import Refused
 from fhir_app_operator.graph.wire import PermissionsDocument, ServicePrincipalDocument, parse
 from fhir_app_operator.planning.desired import PermissionIds
+
+_SAME_KEY: Final = "Request_MultipleObjectsWithSameKeyValue"
+"""Another service principal has that `appId`."""
 
 
 class ServicePrincipals:
@@ -28,11 +34,22 @@ class ServicePrincipals:
         """Create the service principal unless it exists; return its object id.
 
         Raises:
-            Waiting: `NotYetReplicated` while its application is not visible everywhere.
+            Waiting: `NotYetReplicated` while its application is not visible everywhere, or the
+                service principal itself is not: one whose creation had no answer.
             Stalled, Waiting: by consequence.
         """
         call = Call(method="PATCH", path=_path(app_id), payload={}, headers=UPSERT, young=young)
-        answer = await self._graph.send(call)
+        try:
+            answer = await self._graph.send(call)
+        except Refused as refused:
+            if refused.problem.code != _SAME_KEY:
+                raise
+            raise Waiting(
+                "NotYetReplicated",
+                f"a service principal of {app_id} exists and is not visible in Entra yet; if it "
+                "lies in Entra's bin, an administrator must restore it or delete it for good: "
+                f"{refused.problem.cited()}",
+            ) from None
         if answer is not None and answer.body:
             return parse(ServicePrincipalDocument, answer.body, call.operation).id
         found = await self.id_of(app_id)

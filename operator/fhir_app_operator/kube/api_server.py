@@ -121,7 +121,7 @@ class ApiServer:
             status, body = await self._once(request)
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return body
-        raise _consequence(request, status, body)
+        raise consequence(request, status, body)
 
     async def _reload(self) -> None:
         async with self._lock:
@@ -146,11 +146,7 @@ class ApiServer:
             status = int(response.status)
             raw = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Waiting(
-                "ApiServerUnavailable",
-                f"the Kubernetes API server did not answer {request.method} {request.what} "
-                f"({type(error).__name__})",
-            ) from None
+            raise unanswered(request, type(error).__name__) from None
         finally:
             seconds = time.monotonic() - started
             self._observe(self._host, request.method, status, seconds)
@@ -169,7 +165,16 @@ def _decode(raw: bytes | None) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _consequence(request: Request, status: int, body: Mapping[str, Any]) -> Exception:
+def unanswered(request: Request, why: str) -> Waiting:
+    """Return the error of a request whose outcome is unknown; `why` is the kind of failure."""
+    return Waiting(
+        "ApiServerUnavailable",
+        f"the Kubernetes API server did not answer {request.method} {request.what} ({why})",
+    )
+
+
+def consequence(request: Request, status: int, body: Mapping[str, Any]) -> Exception:
+    """Return the error that an answer to `request` with that HTTP status and body means."""
     action = f"{request.method} {request.what}"
     match status:
         case HTTPStatus.NOT_FOUND:

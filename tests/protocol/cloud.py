@@ -1,0 +1,155 @@
+"""The emulator in process: asked directly, without sockets, threads or suspension.
+
+And the ways to it for an operator's clients, each request through the counted point.
+"""
+
+import asyncio
+import json
+
+import httpx
+
+from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID, Emulator, Seeds
+from entra_emulator.directory.store import Kind
+from entra_emulator.signin import clients
+from entra_emulator.signin.errors import SignInError
+from fhir_app_operator.controller.pools import Pools
+from tests.protocol.calls import Answered, Call, NoAnswer
+from tests.protocol.virtual_time import Inline
+
+OPERATOR_SECRET = "the-operators-own"
+LATENCY = 0.05
+"""Seconds that a call takes."""
+RETRY_AFTER = 7
+_ERRORS = {429: "TooManyRequests", 503: "ServiceUnavailable"}
+
+
+class Cloud:
+    """One emulated cloud, whose directory can be put back to an earlier state."""
+
+    def __init__(self, clock):
+        self.emulator = Emulator(clock=clock, seeds=Seeds(operator_secret=OPERATOR_SECRET))
+
+    @property
+    def directory(self):
+        return self.emulator.directory
+
+    def tenant_document(self):
+        origin = self.emulator.origin
+        return {
+            "apiVersion": "fhirapps.dev/v1alpha1",
+            "kind": "EntraTenant",
+            "metadata": {"name": "default"},
+            "spec": {
+                "tenantId": TENANT_ID,
+                "clientId": OPERATOR_CLIENT_ID,
+                "cloud": "Custom",
+                "endpoints": {"authorityHost": origin, "graphUrl": origin},
+                "auth": {"clientSecret": {"secretRef": {"name": "entra"}}},
+                "allowedNamespaces": {"from": "All"},
+            },
+        }
+
+    def answer(self, request, body):
+        """The emulator's answer to an httpx request with that body."""
+        sent = []
+        chunks = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive():
+            return chunks.pop() if chunks else {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        url = request.url
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "scheme": url.scheme,
+            "path": url.path,
+            "raw_path": url.raw_path.partition(b"?")[0],
+            "query_string": url.query,
+            "root_path": "",
+            "server": (url.host, 443),
+            "client": ("127.0.0.1", 1),
+        }
+        try:
+            self.emulator.app(scope, receive, send).send(None)
+        except StopIteration:
+            content = b"".join(message.get("body", b"") for message in sent[1:])
+            return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=content)
+        raise AssertionError("the emulator waits for something")
+
+    def signs_in(self, client_id, secret):
+        """Whether the token endpoint, which sees the replica, takes the secret now."""
+        form = {"client_id": client_id, "client_secret": secret}
+        try:
+            clients.confidential(self.emulator._world, form)
+        except SignInError:
+            return False
+        return True
+
+    def applications(self):
+        """All applications that were made through Graph, the deleted ones too."""
+        store = self.directory.store
+        return [e for e in store.all(Kind.APPLICATION) if e.document.get("uniqueName")]
+
+    def principals(self, app_id):
+        return self.directory.store.find(Kind.SERVICE_PRINCIPAL, "appId", app_id)
+
+
+def open_pools(cloud, calls, process):
+    """A factory of pools for one life of an operator."""
+
+    def opened(_tenant, _where):
+        transport = _Transport(cloud, calls, process)
+        return Pools(
+            graph=httpx.AsyncClient(transport=transport, trust_env=False),
+            login=httpx.AsyncClient(transport=transport, trust_env=False),
+            blocking=httpx.Client(transport=transport, trust_env=False),
+            sign_ins=Inline(),
+        )
+
+    return opened
+
+
+class _Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    def __init__(self, cloud, calls, process):
+        self._cloud = cloud
+        self._calls = calls
+        self._process = process
+
+    async def handle_async_request(self, request):
+        await asyncio.sleep(LATENCY)
+        return self._ask(request, await request.aread())
+
+    def handle_request(self, request):
+        return self._ask(request, request.read())
+
+    def _ask(self, request, body):
+        call = _call(request, body)
+        try:
+            return self._calls.take(self._process, call, lambda: self._cloud.answer(request, body))
+        except NoAnswer:
+            raise httpx.ReadTimeout("no answer", request=request) from None
+        except Answered as answered:
+            return _refusal(call, answered.status)
+
+
+def _call(request, body):
+    path = request.url.path
+    side = "graph" if path.startswith("/v1.0") else "token"
+    writes = side == "graph" and request.method != "GET"
+    content = json.loads(body) if writes and body else None
+    return Call(side, request.method, path.removeprefix("/v1.0"), writes, content)
+
+
+def _refusal(call, status):
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 429 else {}
+    if call.side == "token":
+        document = {"error": "temporarily_unavailable", "error_codes": [90033], "trace_id": "t"}
+    else:
+        document = {"error": {"code": _ERRORS[status], "message": "Weather."}}
+    return httpx.Response(status, headers=headers, json=document)

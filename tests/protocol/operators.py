@@ -1,0 +1,151 @@
+"""One life of the operator: the product's own parts, put together around the counted point.
+
+Kopf's place is taken by the in-memory API server's news, which reach the product's triggers as a
+watch would bring them: a listing first, then every change.
+"""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from fhir_app_operator.controller.connections import Connections, OperatorIdentity
+from fhir_app_operator.controller.dispatch import Dispatcher
+from fhir_app_operator.controller.handlers import Triggers
+from fhir_app_operator.controller.keys import Index
+from fhir_app_operator.controller.queue import WorkQueue
+from fhir_app_operator.controller.reconciler import Reconciler
+from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
+from fhir_app_operator.controller.world import World
+from fhir_app_operator.kube.api_server import Gone, Request, consequence, unanswered
+from fhir_app_operator.kube.events import Events
+from fhir_app_operator.kube.namespaces import Namespaces
+from fhir_app_operator.kube.registrations import Registrations
+from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.planning.model import Policy
+from fhir_app_operator.telemetry.metrics import Metrics
+from tests.protocol.calls import Answered, Call, NoAnswer, Process
+from tests.protocol.cloud import LATENCY, open_pools
+
+RESYNC = timedelta(hours=24)
+_WATCH_DELAY = 0.02
+
+
+class ApiServerGateway:
+    """What `kube.api_server.ApiServer` is to the product, with the server in memory."""
+
+    def __init__(self, server, calls, process):
+        self._server = server
+        self._calls = calls
+        self._process = process
+
+    async def get(self, path, what, query=()):
+        try:
+            return await self.send(Request(method="GET", path=path, what=what, query=query))
+        except Gone:
+            return None
+
+    async def send(self, request):
+        await asyncio.sleep(LATENCY)
+        writes = request.method != "GET" and ("dryRun", "All") not in request.query
+        call = Call("kube", request.method, request.path, writes, request)
+        try:
+            status, body = self._calls.take(
+                self._process, call, lambda: self._server.handle(request)
+            )
+        except NoAnswer:
+            raise unanswered(request, "TimeoutError") from None
+        except Answered as answered:
+            status, body = answered.status, {}
+        if status < 300:
+            return body
+        raise consequence(request, status, body)
+
+
+class Operator:
+    """A process from its start to its death.
+
+    Args:
+        number: tells its lives apart.
+        world: the test's world.
+        parts: replaces parts of the product, for mutants: see `Parts`.
+    """
+
+    def __init__(self, number, world, parts):
+        self.process = Process(number)
+        self._server = world.kube
+        api = parts.api(ApiServerGateway(world.kube, world.calls, self.process))
+        secrets = parts.secrets(Secrets(api))
+        clock = world.clock.now
+        connections = Connections(
+            OperatorIdentity(namespace="fhir-app-operator"), secrets, clock,
+            open_pools=open_pools(world.cloud, world.calls, self.process),
+        )  # fmt: skip
+        product = World(
+            registrations=parts.registrations(Registrations(api)),
+            secrets=secrets,
+            namespaces=Namespaces(api),
+            connections=parts.connections(connections),
+            events=Events(api, clock, f"operator-{number}"),
+            cluster_id="cluster",
+            clock=clock,
+            sleep=asyncio.sleep,
+            nonce=world.nonce,
+            policy=parts.policy,
+            snapshot_age=RESYNC / 4,
+        )
+        index = Index()
+        tenants = TenantReconciler(product, UserCount(index, product.registrations))
+        dispatcher = Dispatcher(Reconciler(product), tenants, index, Metrics(), RESYNC)
+        self._queue = WorkQueue(dispatcher.process, workers=2)
+        dispatcher.queue = self._queue
+        self._triggers = Triggers(index, self._queue.add)
+
+    def start(self):
+        self._queue.start()
+        for place, body in list(self._server.objects.items()):
+            self._hear(None, place, body)
+        self._server.watchers.append(self._watch)
+
+    async def stop(self):
+        """Take away what is left of a dead process, or end a living one as SIGKILL would."""
+        self.process.alive = False
+        with contextlib.suppress(ValueError):
+            self._server.watchers.remove(self._watch)
+        await self._queue.drain(0.0)
+
+    def _watch(self, kind, place, body):
+        loop = asyncio.get_running_loop()
+        loop.call_later(_WATCH_DELAY, self._hear, kind, place, body)
+
+    def _hear(self, kind, place, body):
+        if not self.process.alive:
+            return
+        event = {"type": kind, "object": body}
+        match place.split("/")[-2]:
+            case "fhirappregistrations":
+                self._triggers.registration(event)
+            case "entratenants":
+                self._triggers.tenant(event)
+            case "namespaces":
+                self._triggers.namespace(event)
+            case "secrets" if _is_managed(body):
+                self._triggers.secret(event)
+
+
+def _is_managed(body):
+    labels = body["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/managed-by") == "fhir-app-operator"
+
+
+def _same(part):
+    return part
+
+
+class Parts:
+    """The product as it is. A mutant overrides one member and wraps what it is given."""
+
+    policy = Policy()
+    api = staticmethod(_same)
+    secrets = staticmethod(_same)
+    registrations = staticmethod(_same)
+    connections = staticmethod(_same)

@@ -1,0 +1,27 @@
+"""Every call of every story gets every fault once, and the world comes out right."""
+
+import pytest
+
+from tests.protocol import plans
+from tests.protocol.calls import Fault
+from tests.protocol.scenarios import SCENARIOS, run
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_goes_wrong_where_nothing_is_struck(name):
+    found = run(SCENARIOS[name])
+    assert found.violations == [], found.story()
+    assert found.calls > 10
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_one_fault_at_any_call_does_no_harm(name, fault):
+    scenario = SCENARIOS[name]
+    played = 0
+    for plan in plans.singles(run(scenario), fault):
+        found = run(scenario, plan)
+        assert found.violations == [], f"{name} {plan}\n{found.story()}"
+        assert any(entry.fault for entry in found.history), plan
+        played += 1
+    assert played > 10
