@@ -14,7 +14,7 @@ from entra_emulator.signin import clients
 from entra_emulator.signin.errors import SignInError
 from fhir_app_operator.controller.pools import Pools
 from tests.protocol.calls import Answered, Call, NoAnswer
-from tests.protocol.virtual_time import Inline
+from tests.protocol.virtual_time import NoThreads
 
 OPERATOR_SECRET = "the-operators-own"
 LATENCY = 0.05
@@ -109,7 +109,7 @@ def open_pools(cloud, calls, process):
             graph=httpx.AsyncClient(transport=transport, trust_env=False),
             login=httpx.AsyncClient(transport=transport, trust_env=False),
             blocking=httpx.Client(transport=transport, trust_env=False),
-            sign_ins=Inline(),
+            sign_ins=NoThreads(),
         )
 
     return opened

@@ -6,15 +6,12 @@ watch would bring them: a listing first, then every change.
 
 import asyncio
 import contextlib
+import math
 from datetime import timedelta
 
 from fhir_app_operator.controller.connections import Connections, OperatorIdentity
-from fhir_app_operator.controller.dispatch import Dispatcher
-from fhir_app_operator.controller.handlers import Triggers
-from fhir_app_operator.controller.keys import Index
-from fhir_app_operator.controller.queue import WorkQueue
-from fhir_app_operator.controller.reconciler import Reconciler
-from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
+from fhir_app_operator.controller.fence import Fence
+from fhir_app_operator.controller.loop import build_loop
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.kube.api_server import Gone, Request, consequence, unanswered
 from fhir_app_operator.kube.events import Events
@@ -33,10 +30,11 @@ _WATCH_DELAY = 0.02
 class ApiServerGateway:
     """What `kube.api_server.ApiServer` is to the product, with the server in memory."""
 
-    def __init__(self, server, calls, process):
+    def __init__(self, server, calls, process, fence=lambda: None):
         self._server = server
         self._calls = calls
         self._process = process
+        self._fence = fence
 
     async def get(self, path, what, query=()):
         try:
@@ -45,8 +43,10 @@ class ApiServerGateway:
             return None
 
     async def send(self, request):
-        await asyncio.sleep(LATENCY)
         writes = request.method != "GET" and ("dryRun", "All") not in request.query
+        if request.method != "GET":
+            self._fence()
+        await asyncio.sleep(LATENCY)
         call = Call("kube", request.method, request.path, writes, request)
         try:
             status, body = self._calls.take(
@@ -73,12 +73,13 @@ class Operator:
     def __init__(self, number, world, parts):
         self.process = Process(number)
         self._server = world.kube
-        api = parts.api(ApiServerGateway(world.kube, world.calls, self.process))
+        self.fence = Fence(lambda: world.clock.loop.now)
+        api = parts.api(ApiServerGateway(world.kube, world.calls, self.process, self.fence.check))
         secrets = parts.secrets(Secrets(api))
         clock = world.clock.now
         connections = Connections(
             OperatorIdentity(namespace="fhir-app-operator"), secrets, clock,
-            open_pools=open_pools(world.cloud, world.calls, self.process),
+            open_pools=open_pools(world.cloud, world.calls, self.process), fence=self.fence.check,
         )  # fmt: skip
         product = World(
             registrations=parts.registrations(Registrations(api)),
@@ -93,15 +94,14 @@ class Operator:
             policy=parts.policy,
             snapshot_age=RESYNC / 4,
         )
-        index = Index()
-        tenants = TenantReconciler(product, UserCount(index, product.registrations))
-        dispatcher = Dispatcher(Reconciler(product), tenants, index, Metrics(), RESYNC)
-        self._queue = WorkQueue(dispatcher.process, workers=2)
-        dispatcher.queue = self._queue
-        self._triggers = Triggers(index, self._queue.add)
+        self._queue, self._triggers = build_loop(
+            product, Metrics(), workers=2, resync=RESYNC, bound=timedelta(minutes=5)
+        )
 
     def start(self):
         self._queue.start()
+        self.fence.open_until(math.inf)
+        self._triggers.lead()
         for place, body in list(self._server.objects.items()):
             self._hear(None, place, body)
         self._server.watchers.append(self._watch)

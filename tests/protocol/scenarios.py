@@ -118,7 +118,7 @@ async def _play(scenario, start, plan, parts):
 # ---- where runs start
 
 
-def _prepared(before, act, goal, rest=timedelta(0)):
+def _prepared(before, act, goal, rest=timedelta(0), within=HOUR):
     """A snapshot of what comes of `act` without faults, after some rest."""
 
     async def play(start):
@@ -126,7 +126,7 @@ def _prepared(before, act, goal, rest=timedelta(0)):
             world = World(start)
             world.start_operator()
             act(world)
-            reached = await world.until(lambda: goal(world), HOUR)
+            reached = await world.until(lambda: goal(world), within)
             assert reached, (logs[-5:], world.registrations())
             await world.rest(rest)
             await world.operator.stop()
@@ -169,11 +169,22 @@ def with_service():
 
 @functools.cache
 def before_renewal():
-    """The same, shortly before its credential is due: a third of ten days before the end."""
-    return _prepared(
-        with_service, lambda _world: None, lambda _world: True,
-        rest=timedelta(days=10) * 2 / 3 - 2 * DAY - timedelta(minutes=3),
-    )  # fmt: skip
+    """The same, shortly before its credential is renewed; when that is, is found out."""
+    first = key_of(with_service())
+    renewed = _prepared(
+        with_service,
+        lambda _world: None,
+        lambda world: world.key_id("service") != first,
+        within=10 * DAY,
+    )
+    rest = timedelta(seconds=renewed.now - with_service().now - 180)
+    return _prepared(with_service, lambda _world: None, lambda _world: True, rest=rest)
+
+
+def key_of(start):
+    """The key id in the client's Secret."""
+    secret = start.kube.objects["/api/v1/namespaces/clinic/secrets/service"]
+    return secret["metadata"]["annotations"]["fhirapps.dev/key-id"]
 
 
 # ---- the stories
@@ -194,14 +205,7 @@ def _name(kind):
 
 
 def _is_renewed(world):
-    return world.is_ready("service") and world.key_id("service") != _first_key()
-
-
-@functools.cache
-def _first_key():
-    start = before_renewal()
-    secret = start.kube.objects["/api/v1/namespaces/clinic/secrets/service"]
-    return secret["metadata"]["annotations"]["fhirapps.dev/key-id"]
+    return world.is_ready("service") and world.key_id("service") != key_of(before_renewal())
 
 
 RENEW = Scenario(name="renew", start=before_renewal, goal=_is_renewed, issues=1)

@@ -4,7 +4,7 @@ No sockets, no threads: whatever would wait for one of them ends the run instead
 """
 
 import asyncio
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -41,6 +41,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self):
         return self.now
 
+    def run_in_executor(self, executor, func, *args):
+        """Call it at once: in memory nothing blocks."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except BaseException as error:  # noqa: BLE001 - a crash of the process belongs to the caller
+            future.set_exception(error)
+        return future
+
     def _process_events(self, events):
         pass
 
@@ -58,16 +67,8 @@ class VirtualClock:
         return START + timedelta(seconds=self.loop.now if self.loop else 0)
 
 
-class Inline(Executor):
-    """Runs blocking calls at once: in memory none of them blocks."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - a crash of the process belongs to the caller
-            future.set_exception(error)
-        return future
+class NoThreads(Executor):
+    """Stands for the threads of a connection: the loop calls at once what they would call."""
 
     def shutdown(self, *_how, **_ever):
         pass

@@ -20,15 +20,13 @@ from fhir_app_operator.controller.connections import (
     Connections,
     OperatorIdentity,
 )
-from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.fence import Fence
-from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
+from fhir_app_operator.controller.keys import Key
 from fhir_app_operator.controller.leadership import Candidate, Timings, Unopposed
+from fhir_app_operator.controller.loop import build_loop
 from fhir_app_operator.controller.pools import network_pools
 from fhir_app_operator.controller.queue import WorkQueue
-from fhir_app_operator.controller.reconciler import Reconciler
 from fhir_app_operator.controller.sessions import Login, LoginSource, Sessions
-from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
@@ -70,7 +68,10 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(api.close)
         world = await stack.enter_async_context(_world(settings, api, metrics, fence.check))
         watching, stop = asyncio.Event(), asyncio.Event()
-        queue, triggers = _loop(settings, world, metrics)
+        queue, triggers = build_loop(
+            world, metrics, workers=settings.workers, resync=settings.resync_interval,
+            bound=_pass_bound(settings),
+        )  # fmt: skip
         leadership = await stack.enter_async_context(_leadership(settings, access, metrics, fence))
         heartbeat, watches = Heartbeat(), Watches(handlers.WATCH_LIMIT)
         server = TelemetryServer(
@@ -254,25 +255,6 @@ async def _hand_over(
     """
     await queue.drain(_DRAIN_SECONDS if fence.is_open else 0.0)
     await leadership.release()
-
-
-def _loop(
-    settings: Settings, world: World, metrics: Metrics
-) -> tuple[WorkQueue[Key], handlers.Triggers]:
-    index = Index(world.connections.forget_registration)
-    tenants = TenantReconciler(world, UserCount(index, world.registrations))
-    dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, settings.resync_interval)
-    queue: WorkQueue[Key] = WorkQueue(
-        dispatcher.process, workers=settings.workers,
-        bound=_pass_bound(settings).total_seconds(), metrics=metrics.queue,
-        needs=lambda key: index.server_of(key) if isinstance(key, RegistrationKey) else None,
-    )  # fmt: skip
-    for controller in (RegistrationKey.controller, TenantKey.controller):
-        metrics.passes.serve(controller, settings.workers)
-        metrics.queue.serve(controller)
-    triggers = handlers.Triggers(index, queue.add)
-    dispatcher.queue, dispatcher.on_gone = queue, triggers.forget
-    return queue, triggers
 
 
 def _pass_bound(settings: Settings) -> timedelta:
