@@ -66,6 +66,17 @@ class OperatorProcess:
         """The exit code of the last run (negative: the signal), or None while it runs."""
         return self._programs.exit_code(self._program)
 
+    def replica(self, name: str) -> "OperatorProcess":
+        """Another one with the same settings and its own port and log, not started yet."""
+        address = f"{LOOPBACK}:{_free_port()}"
+        folder = self._programs.folder
+        listening = {"FHIR_APP_OPERATOR_LISTEN_ADDRESS": address}
+        program = replace(
+            self._program, name=name, log=folder / f"{name}.log", pid_file=folder / f"{name}.pid",
+            environment={**self._program.environment, **listening},
+        )  # fmt: skip
+        return OperatorProcess(self._programs, program, address)
+
     def log_tail(self) -> str:
         """The last lines of the log."""
         return tail(self.log)

@@ -338,7 +338,7 @@ async def test_a_retry_of_a_write_asks_the_fence_again(emulator, http):
 
 
 class Quiet:
-    """A server that counts the bytes it gets and answers any request with an empty object."""
+    """A server that keeps what it gets, and answers a read with an empty object."""
 
     def __init__(self):
         self.received = b""
@@ -348,7 +348,8 @@ class Quiet:
         self.connections.append(asyncio.current_task())
         while chunk := await reader.read(65536):
             self.received += chunk
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            if chunk.startswith(b"GET"):
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         writer.close()
         await writer.wait_closed()
 
@@ -358,17 +359,22 @@ class Token:
         return SecretStr("t")
 
 
-async def test_a_write_whose_way_was_too_long_does_not_start():
+@pytest.mark.parametrize(("passes", "sent"), [(1, b""), (2, b"POST")])
+async def test_a_write_whose_way_was_too_long_does_not_take_effect(passes, sent):
     quiet = Quiet()
     server = await asyncio.start_server(quiet, "127.0.0.1", 0)
     origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         async with httpx.AsyncClient(trust_env=False) as http:
-            # Open when the write is admitted, closed when it has its connection.
-            graph = GraphClient(origin, http, Token(), fence=Fence(1))
+            # Open when the write is admitted; closed when it has its connection, or when only its
+            # headers are out.
+            graph = GraphClient(origin, http, Token(), fence=Fence(passes))
             with pytest.raises(NotLeading):
-                await graph.send(Call(method="POST", path="/applications", payload={"a": 1}))
-            assert quiet.received == b""
+                await graph.send(
+                    Call(method="POST", path="/applications", payload={"the": "payload"})
+                )
+            assert quiet.received[:4] == sent
+            assert b"payload" not in quiet.received
             assert await graph.get("/applications") == {}  # the pool is in order
         await asyncio.gather(*quiet.connections)
 

@@ -44,6 +44,7 @@ from fhir_app_operator.graph.transport import PATIENCE
 MAX_PAGES: Final = 1000
 _ATTEMPTS: Final = 3
 _BASE_DELAY: Final = 1.0
+_GOES_OUT: Final = ("http11.send_request_headers.started", "http11.send_request_body.started")
 _LONGEST_PAUSE: Final = 5.0
 """Longer waits give the worker back to the queue."""
 _KEY: Final = re.compile(r"\((\w+)='[^']*'\)")
@@ -283,8 +284,12 @@ class GraphClient:
         )
 
     async def _last_look(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Ask the fence again when the write goes out: the way to a connection may be long."""
-        if event == "http11.send_request_headers.started":
+        """Ask the fence again when the write goes out.
+
+        The way to a connection may be long, and a process may be stopped between the headers and
+        the body, which makes the request whole.
+        """
+        if event in _GOES_OUT:
             self._fence()
 
     def _headers(self, call: Call, token: SecretStr) -> dict[str, str]:
