@@ -16,8 +16,9 @@ from typing import Final, cast
 import httpx
 from typing_extensions import override
 
-IDLE_SECONDS: Final = 20.0
-"""How long an unused connection stays open."""
+IDLE_SECONDS: Final = 4.0
+"""How long an unused connection stays open: less than the 5 seconds after which many servers close
+theirs. A request that meets that is lost, and an `addPassword` cannot be sent again."""
 
 _ONE: Final = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS
