@@ -1,11 +1,14 @@
 """EntraTenant: sign-in, default deny, finalizer while in use, and the name that changed hands."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from entra_emulator import OPERATOR_CLIENT_ID
 from fhir_app_operator.controller.connections import Connections, OperatorIdentity
+from fhir_app_operator.kube.registrations import Registrations
 from tests.controller.lab import OPERATOR_SECRET, tenant_document
 
 pytestmark = pytest.mark.control_plane
@@ -26,6 +29,32 @@ async def test_a_tenant_is_ready_when_the_operator_can_sign_in(lab):
     status = (await lab.read("tenant", lab.tenant))["status"]
     assert (status["registrations"], status["observedGeneration"]) == (1, 1)
     assert not (await lab.tenants.reconcile(lab.tenant)).changed
+
+
+class AllAtOnce(Registrations):
+    """Lets nobody go on before `passes` of them have read the tenant."""
+
+    def __init__(self, api, passes):
+        super().__init__(api)
+        self.barrier = asyncio.Barrier(passes)
+        self.missing = passes
+
+    async def tenant(self, name):
+        found = await super().tenant(name)
+        if self.missing:
+            self.missing -= 1
+            await self.barrier.wait()
+        return found
+
+
+async def test_the_first_registrations_of_a_tenant_do_not_hold_each_other_up(lab):
+    names = []
+    for number in range(3):
+        url = f"https://server-{number}.clinic.example/{lab.namespace}"
+        names.append(await lab.register("Resource", f"server-{number}", resource={"url": url}))
+    lab.world = replace(lab.world, registrations=AllAtOnce(lab.api, passes=3))
+    outcomes = await asyncio.gather(*(lab.reconcile(name) for name in names))
+    assert [outcome.result for outcome in outcomes] == ["success"] * 3
 
 
 async def test_a_missing_credential_is_named(lab):

@@ -70,6 +70,10 @@ class Outcome:
     registration: FhirAppRegistration | None = None
 
 
+def _is_held(tenant: EntraTenant) -> bool:
+    return IN_USE_FINALIZER in tenant.metadata.finalizers
+
+
 class Reconciler:
     """Keeps one registration's application and Secret in the declared state."""
 
@@ -152,16 +156,23 @@ class Reconciler:
 
     async def _take_hold(self, work: Pass, tenant: EntraTenant) -> None:
         """Put our finalizers on tenant and registration: no Graph write may come before."""
-        if IN_USE_FINALIZER not in tenant.metadata.finalizers and not (
-            tenant.metadata.deletion_timestamp
-        ):
-            finalizers = (*tenant.metadata.finalizers, IN_USE_FINALIZER)
-            await self._world.registrations.set_finalizers(tenant, finalizers)
+        await self._hold_tenant(work, tenant)
         registration = work.registration
         if FINALIZER not in registration.metadata.finalizers:
             finalizers = (*registration.metadata.finalizers, FINALIZER)
             body = await self._world.registrations.set_finalizers(registration, finalizers)
             work.registration = parse_registration(body)
+
+    async def _hold_tenant(self, work: Pass, tenant: EntraTenant) -> None:
+        if _is_held(tenant) or tenant.metadata.deletion_timestamp:
+            return
+        finalizers = (*tenant.metadata.finalizers, IN_USE_FINALIZER)
+        try:
+            await self._world.registrations.set_finalizers(tenant, finalizers)
+        except Conflict:
+            # The tenant's first registrations come all at once: one of them was faster.
+            if not _is_held(await references.tenant_of(self._world, work.registration)):
+                raise
 
     async def _keep_credential(self, work: Pass, connection: Connection) -> None:
         """Renew and retire although a reference cannot be resolved: workloads are running."""
