@@ -22,7 +22,8 @@ class Listing:
 
     async def all(self):
         self.asked += 1
-        return self.bodies
+        for body in self.bodies:
+            yield body
 
 
 def seen(index, *bodies):

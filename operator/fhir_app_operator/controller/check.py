@@ -169,7 +169,7 @@ async def _ownership(world: World, connection: Connection, tenant: EntraTenant) 
     check_name = f"EntraTenant '{tenant.metadata.name}': ownership"
     snapshot = await connection.inventory.snapshot(timedelta(0))
     lost = []
-    for body in await world.registrations.all():
+    async for body in world.registrations.all():
         reference = ((body.get("spec") or {}).get("tenantRef") or {}).get("name")
         object_id = (body.get("status") or {}).get("objectId")
         owned = object_id is None or object_id in snapshot.applications

@@ -45,9 +45,12 @@ class UserCount:
         """
         if self._is_complete:
             return self._index.count_of_tenant(tenant)
-        listed = await self._registrations.all()
-        self._is_complete = all(_key(body) in self._index for body in listed)
-        return sum(_uses(body, tenant) for body in listed)
+        users, is_complete = 0, True
+        async for body in self._registrations.all():
+            users += _uses(body, tenant)
+            is_complete = is_complete and _key(body) in self._index
+        self._is_complete = is_complete
+        return users
 
 
 class TenantReconciler:
@@ -71,15 +74,21 @@ class TenantReconciler:
             self._world.connections.forget(name)
             return Outcome(result="gone")
         if tenant.metadata.deletion_timestamp is not None:
-            return await self._release(tenant, await self._users(name))
+            return await self._release(tenant)
         error = await self._try_sign_in(tenant)
         return await self._record(tenant, error, await self._count(name))
 
-    async def _users(self, name: str) -> list[dict[str, Any]]:
-        return [body for body in await self._world.registrations.all() if _uses(body, name)]
-
     async def _listed(self, name: str) -> int:
-        return len(await self._users(name))
+        found = [_uses(body, name) async for body in self._world.registrations.all()]
+        return sum(found)
+
+    async def _holders(self, name: str) -> int:
+        """How many registrations need the tenant called `name` for their deletion."""
+        found = [
+            _uses(body, name) and FINALIZER in (body["metadata"].get("finalizers") or ())
+            async for body in self._world.registrations.all()
+        ]
+        return sum(found)
 
     async def _try_sign_in(self, tenant: EntraTenant) -> OperatorError | None:
         try:
@@ -136,15 +145,15 @@ class TenantReconciler:
         retry_after = error.retry_after if isinstance(error, Waiting) else None
         return Outcome(result=result, retry_after=retry_after, changed=flipped)
 
-    async def _release(self, tenant: EntraTenant, users: list[dict[str, Any]]) -> Outcome:
+    async def _release(self, tenant: EntraTenant) -> Outcome:
         """Drop the in-use finalizer once no registration needs the tenant for its deletion."""
-        holding = [b for b in users if FINALIZER in (b["metadata"].get("finalizers") or ())]
         if IN_USE_FINALIZER not in tenant.metadata.finalizers:
             return Outcome(result="success")
-        if holding:
+        holders = await self._holders(tenant.metadata.name)
+        if holders:
             self._log.info(
                 "tenant is being deleted and still in use", tenant=tenant.metadata.name,
-                registrations=len(holding),
+                registrations=holders,
             )  # fmt: skip
             return Outcome(result="success")
         remaining = [f for f in tenant.metadata.finalizers if f != IN_USE_FINALIZER]

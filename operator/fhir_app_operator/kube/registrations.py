@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -58,18 +58,21 @@ class Registrations:
         body = await self._api.get(tenant_path(name), f"EntraTenant '{name}'")
         return None if body is None else _parse(EntraTenant, body)
 
-    async def all(self) -> list[dict[str, Any]]:
-        """Return every registration of the cluster as the API server sends it."""
+    async def all(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield every registration of the cluster as the API server sends it, page by page.
+
+        Thousands of them at once would be the most that the operator ever holds in memory.
+        """
         path, what = f"{_ROOT}/{names.REGISTRATION_PLURAL}", "FhirAppRegistrations"
-        found: list[dict[str, Any]] = []
         more = ""
         while True:
             query = (("limit", _PAGE), *((("continue", more),) if more else ()))
             body = await self._api.get(path, what, query) or {}
-            found += body.get("items") or ()
+            for item in body.get("items") or ():
+                yield item
             more = (body.get("metadata") or {}).get("continue") or ""
             if not more:
-                return found
+                return
 
     async def dry_run(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Return what applying `manifest` would give, with defaults; nothing is stored.
