@@ -165,7 +165,7 @@ def _call_rows() -> list[Row]:
             ),
         ),
         Row(
-            what="Kubernetes calls (writes) per registration",
+            what="Kubernetes calls (writes) per registration, the Lease apart",
             figure=lambda r: (
                 f"{r.applied.operator.total_kube_calls / r.size:.2f} "
                 f"({r.applied.operator.kube_writes / r.size:.2f})"

@@ -24,6 +24,7 @@ METRICS = """\
 rest_client_requests_total{code="200",method="GET"} 7.0
 rest_client_requests_total{code="404",method="GET"} 1.0
 rest_client_requests_total{code="201",method="POST"} 2.0
+rest_client_requests_total{code="200",method="PUT"} 99.0
 # TYPE controller_runtime_reconcile counter
 controller_runtime_reconcile_total{controller="fhirappregistration",result="success"} 3.0
 controller_runtime_reconcile_total{controller="fhirappregistration",result="requeue"} 4.0
