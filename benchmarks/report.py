@@ -25,6 +25,7 @@ _CALLS, _WRITES = 4, 3
 _SERVED_SECONDS: Final = 30.0
 _RSS_MIB: Final = 200.0
 _IDLE_CALLS: Final = 800
+_ABOUT_ALL: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,12 @@ def _idle_rows() -> list[Row]:
         Row(
             what="idle: an hour of the clock, played in",
             figure=lambda r: _s(r.idle.seconds) if r.idle else None,
+        ),
+        Row(
+            what="  registrations looked at",
+            figure=lambda r: f"{r.idle.operator.settled_passes:,}" if r.idle else None,
+            target="each about once, else it was played too fast",
+            met=lambda r: r.idle.operator.settled_passes >= _ABOUT_ALL * r.size if r.idle else None,
         ),
         Row(
             what="  Graph calls (writes)",

@@ -32,8 +32,8 @@ _STILL_SECONDS: Final = 4.0
 _RESYNC: Final = "1h"
 _DAY_HOURS: Final = 24
 _IDLE_SECONDS: Final = 20.0
-_IDLE_PASSES_PER_SECOND: Final = 25.0
-"""How fast an hour is played: no faster than this, else the operator's CPU would be measured."""
+_IDLE_FACTOR: Final = 3.0
+"""How many times as long an hour is played as all passes take: else these would be measured."""
 
 Tell = Callable[[str], None]
 
@@ -130,7 +130,7 @@ async def _figures(bench: _Bench, size: int, *, restarts: bool) -> Result:
         applied = await _apply(bench, api, members)
         verified = await _verify(bench, size) if restarts else None
         restarted = await _restart(bench, api) if restarts else None
-        idle = await _idle(bench, size) if restarts else None
+        idle = await _idle(bench, size, verified.seconds) if verified else None
     return Result(
         size=size,
         types=dict(Counter(str(each["spec"]["type"]) for each in members.registrations)),
@@ -203,8 +203,8 @@ async def _restart(bench: _Bench, api: ApiServer) -> Restarted:
     return Restarted(seconds=moments[key_of(late)] - started, graph_writes=others)
 
 
-async def _idle(bench: _Bench, size: int) -> Idle:
-    seconds = max(_IDLE_SECONDS, size / _IDLE_PASSES_PER_SECOND)
+async def _idle(bench: _Bench, size: int, seconds_of_all_passes: float) -> Idle:
+    seconds = max(_IDLE_SECONDS, _IDLE_FACTOR * seconds_of_all_passes)
     bench.tell(f"an hour without news, played in {seconds:.0f} s")
     await bench.stop_operator()
     bench.environment.operator.configure(
@@ -212,6 +212,7 @@ async def _idle(bench: _Bench, size: int) -> Idle:
     )
     await bench.start_operator()
     await bench.all_seen(size)
+    await bench.until(lambda counts: counts.depth == 0, "done with looking at all")
     bench.directory.forget_calls()
     before = await bench.counts()
     await asyncio.sleep(seconds)

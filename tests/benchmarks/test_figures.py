@@ -184,6 +184,7 @@ def test_targets_that_are_met_or_missed_are_marked():
 def test_an_idle_hour_is_shown_with_how_fast_it_was_played():
     text = shown(result()).partition("an hour of the clock")[2]
     assert "40.0 s" in text.splitlines()[0]
+    assert "3 ✗" in line(text, "looked at")
     assert "800 (0) ✓" in line(text, "Graph calls")
     assert "10 (2) ✗" in line(text, "Kubernetes calls")
     assert "150 MiB ✓" in line(text, "memory at its end")
