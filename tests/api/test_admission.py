@@ -1,6 +1,7 @@
 """What the real API server says to manifests: bad ones are refused with a field and a remedy."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def attempt(cluster, document):
         SERVICE | {"credential": {"certificate": {"issue": {"duration": "8760h", "keySize": 4096,
                                                             "overlap": "1h"}}}},
         CONFIDENTIAL | {"credential": {"clientSecret": {"duration": "2h", "renewBefore": "1h"}}},
+        CONFIDENTIAL | {"credential": {"clientSecret": {}, "unmanaged": "Remove"}},
+        RESOURCE | {"secret": {"template": {
+            "labels": {"reconcile.fluxcd.io/watch": "Enabled"},
+            "annotations": {
+                "reloader.stakater.com/match": "true",
+                "reflector.v1.k8s.emberstack.com/reflection-auto-namespaces": "a,b",
+                "replicator.v1.mittwald.de/replicate-to": "clinic-*",
+                "replicator.v1.mittwald.de/replication-allowed-namespaces": "a",
+            },
+        }}},
         RESOURCE | {"resource": {"url": "https://FHIR.example/r4/", "identifierUri": "api://{appId}"}},
         RESOURCE | {"resource": {"url": "http://fhir.clinic.svc:8080", "identifierUri": "api://{appId}",
                                  "tokenVersion": 2}},
@@ -93,6 +104,14 @@ def resource(**fields):
 
 def web(uri):
     return CONFIDENTIAL | {"redirectUris": {"web": [uri]}}
+
+
+def note(key, value="x"):
+    return RESOURCE | {"secret": {"template": {"annotations": {key: value}}}}
+
+
+def label(key, value="Enabled"):
+    return RESOURCE | {"secret": {"template": {"labels": {key: value}}}}
 
 
 def secret(**fields):
@@ -194,6 +213,25 @@ REFUSED = {
                                         "overlap", "must not exceed `renewBefore`"),
     "overlap longer than a third": (secret(duration="30h", overlap="11h"), "overlap", "a third"),
     "duration below an hour": (secret(duration="59m"), "duration", "between 1h"),
+    "unmanaged that is none": (
+        CONFIDENTIAL | {"credential": {"clientSecret": {}, "unmanaged": "Keep"}},
+        "unmanaged", "Report"),
+    # labels and annotations for the Secret
+    "any annotation": (note("team"), "secret.template.annotations", "reloader.stakater.com/*"),
+    "our own annotation": (note("fhirapps.dev/key-id"), "secret.template", "must not hold others"),
+    "an annotation that only looks allowed": (
+        note("xreloader.stakater.com/match"), "secret.template", "must not hold others"),
+    "an annotation that fills the Secret from elsewhere": (
+        note("reflector.v1.k8s.emberstack.com/reflects", "other/secret"),
+        "secret.template.annotations", "reflection-*"),
+    "the same for replicator": (
+        note("replicator.v1.mittwald.de/replicate-from", "other/secret"),
+        "secret.template.annotations", "replicate-to"),
+    "any label": (label("team"), "secret.template.labels", "reconcile.fluxcd.io/watch"),
+    "our own label": (label("fhirapps.dev/registration"), "secret.template.labels", "others"),
+    "a label value that is none": (label("reconcile.fluxcd.io/watch", "a b"), "watch", "match"),
+    "an endless annotation": (
+        note("reloader.stakater.com/match", "x" * 1025), "secret.template", "1024"),
     "duration that is none": (secret(duration="soon"), "duration", "should match"),
     # enums, duplicates, bounds
     "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),
@@ -317,10 +355,19 @@ def dry_run(cluster, spec):
 def test_defaults_are_filled_in_by_the_server(cluster):
     created = dry_run(cluster, CONFIDENTIAL | {"credential": {"clientSecret": {}}})
     assert created["spec"]["tenantRef"] == {"name": "default"}
-    assert created["spec"]["credential"] == {"clientSecret": {"duration": "4320h"}}
+    assert created["spec"]["credential"] == {
+        "clientSecret": {"duration": "4320h"}, "unmanaged": "Report",
+    }  # fmt: skip
     assert created["spec"]["deletionPolicy"] == "Delete"
     assert created["status"] == {"observedGeneration": -1}
     created = dry_run(cluster, RESOURCE)
     assert created["spec"]["resource"]["appRoles"] == {"preset": "FhirServer"}
     assert created["spec"]["resource"]["scopes"] == {"preset": "UserImpersonation"}
     assert created["spec"]["resource"]["tokenVersion"] == 1
+
+
+def test_the_policy_against_copies_in_the_docs_is_valid(cluster):
+    text = (Path(__file__).parents[2] / "docs" / "credentials.md").read_text()
+    (policy,) = re.findall(r"```yaml\n(apiVersion: admissionregistration.*?)```", text, re.DOTALL)
+    answer = attempt(cluster, policy)
+    assert answer.returncode == 0, answer.stderr

@@ -65,11 +65,12 @@ def test_our_own_status_write_wakes_nobody(triggers, added):
     assert added == []
 
 
-def test_a_request_by_annotation_acts_once_for_each_value(triggers, added):
+@pytest.mark.parametrize("name", ["reconcile", "rotate", "revoke-previous"])
+def test_a_request_by_annotation_acts_once_for_each_value(triggers, added, name):
     triggers.registration(registration("portal", "ADDED"))
     added.clear()
     for value in ("1", "1", "2"):
-        notes = {"fhirapps.dev/reconcile-requested-at": value}
+        notes = {f"fhirapps.dev/{name}-requested-at": value}
         triggers.registration(registration("portal", annotations=notes))
     assert len(added) == 2
 

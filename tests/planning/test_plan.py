@@ -22,6 +22,7 @@ from fhir_app_operator.planning.model import (
     RestoreServicePrincipal,
     RevokeCredential,
     SecretState,
+    SecretTemplate,
     UpdateApplication,
     WriteSecret,
 )
@@ -88,6 +89,15 @@ def test_an_identifier_uri_with_the_client_id_comes_after_the_create():
         changes=ApplicationChanges(identifier_uris=frozenset({"api://app-1"}))
     )
     assert world.observed.secret.data["FHIR_AUDIENCE"] == "api://app-1"
+
+
+def test_a_label_or_annotation_of_the_manifest_is_written_and_then_left_alone():
+    template = {"annotations": {"reloader.stakater.com/match": "true"}}
+    world = converged("Service", secret={"template": template})
+    assert plan(world.wanted, world.observed, NOW, POLICY) == ()
+    edited = replace(world.observed.secret, template=SecretTemplate())
+    observed = replace(world.observed, secret=edited)
+    assert plan(world.wanted, observed, NOW, POLICY) == (WriteSecret(reason="SecretDiffers"),)
 
 
 def test_a_foreign_secret_stops_everything_before_any_write():

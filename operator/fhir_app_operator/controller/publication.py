@@ -89,6 +89,7 @@ def _content(work: Pass, credential: NewCredential | None) -> Content:
         name=desired.secret_name,
         data=resolved(desired.connection, work.known_application().app_id),
         owned=desired.secret_owned,
+        template=desired.secret_template,
         keep_credential=desired.credential is not None,
         credential=credential,
     )

@@ -68,6 +68,7 @@ def held_state(work: Pass) -> Desired | None:
         connection=secret.data,
         secret_name=work.registration.secret_name,
         secret_owned=secret.owner_reference,
+        secret_template=desired.secret_template(work.registration),
         requests=requests.read(work.registration),
         remove_unmanaged=desired.removes_unmanaged(work.registration),
     )

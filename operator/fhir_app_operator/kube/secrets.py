@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import Stalled
+from fhir_app_operator.kube import secret_template
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
 from fhir_app_operator.planning.desired import (
     CERTIFICATE_KEY,
@@ -29,7 +30,7 @@ from fhir_app_operator.planning.desired import (
     PRIVATE_KEY_KEY,
     THUMBPRINT_KEY,
 )
-from fhir_app_operator.planning.model import Registration, SecretState
+from fhir_app_operator.planning.model import Registration, SecretState, SecretTemplate
 
 KEYS_OF: Final[Mapping[CredentialType | None, frozenset[str]]] = {
     None: frozenset(),
@@ -82,6 +83,7 @@ class Content:
         name: its name.
         data: everything but the credential.
         owned: whether it goes with the registration.
+        template: labels and annotations that the manifest asks for.
         keep_credential: whether the live credential stays; a `credential` replaces it.
         credential: a new one.
     """
@@ -90,6 +92,7 @@ class Content:
     name: str
     data: Mapping[str, str]
     owned: bool
+    template: SecretTemplate = field(default_factory=SecretTemplate)
     keep_credential: bool = True
     credential: NewCredential | None = None
 
@@ -207,6 +210,7 @@ def _state(
         current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and notes.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data),
         owner_reference=_is_owner(metadata, uid),
+        template=secret_template.applied(metadata),
         data={k: v.get_secret_value() for k, v in data.items() if k not in _CREDENTIAL_KEYS},
         type=kind,
         holds_credential=bool(credential),
@@ -226,19 +230,23 @@ def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
     elif live is not None and content.keep_credential:
         values |= {key: live.data[key] for key in KEYS_OF[live.state.type] & live.data.keys()}
     data: dict[str, str | None] = {key: _encoded(value) for key, value in values.items()}
-    annotations = _annotations(live, content) | {names.DATA_DIGEST_ANNOTATION: _digest(uid, values)}
-    metadata: dict[str, Any] = {
-        "annotations": annotations,
-        "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.REGISTRATION_LABEL: uid},
-        "ownerReferences": _owners(live, content),
-    }
+    metadata = _metadata(live, content) | {"ownerReferences": _owners(live, content)}
+    metadata["annotations"][names.DATA_DIGEST_ANNOTATION] = _digest(uid, values)
     if live is None:
-        metadata["name"] = content.name
-        present = {key: value for key, value in annotations.items() if value is not None}
+        present = {k: v for k, v in metadata["annotations"].items() if v is not None}
+        metadata |= {"name": content.name, "annotations": present}
         return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
-                "metadata": metadata | {"annotations": present}}  # fmt: skip
+                "metadata": metadata}  # fmt: skip
     metadata["resourceVersion"] = live.resource_version
     return {"metadata": metadata, "data": data | dict.fromkeys(live.data.keys() - data.keys())}
+
+
+def _metadata(live: LiveSecret | None, content: Content) -> dict[str, Any]:
+    """Labels and annotations, ours and the manifest's; those of others are not mentioned."""
+    labels, annotations = secret_template.changes(live.metadata if live else {}, content.template)
+    uid = content.registration.uid
+    ours = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.REGISTRATION_LABEL: uid}
+    return {"labels": labels | ours, "annotations": annotations | _annotations(live, content)}
 
 
 def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | None]:

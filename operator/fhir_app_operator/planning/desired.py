@@ -28,6 +28,7 @@ from fhir_app_operator.planning.model import (
     RedirectUris,
     Registration,
     ResourceAccess,
+    SecretTemplate,
 )
 
 GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
@@ -176,6 +177,7 @@ def desired(
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
         secret_owned=spec.deletion_policy != "Orphan",
+        secret_template=secret_template(registration),
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
     )
@@ -289,6 +291,14 @@ def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
     return IssuePolicy(
         duration=secret.duration, renew_before=secret.renew_before, overlap=secret.overlap
     )
+
+
+def secret_template(registration: FhirAppRegistration) -> SecretTemplate:
+    """Return the labels and annotations that `registration` wants on its Secret."""
+    secret = registration.spec.secret
+    if secret is None or secret.template is None:
+        return SecretTemplate()
+    return SecretTemplate(labels=secret.template.labels, annotations=secret.template.annotations)
 
 
 def removes_unmanaged(registration: FhirAppRegistration) -> bool:

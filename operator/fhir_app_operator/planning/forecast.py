@@ -106,6 +106,7 @@ def _issued(
     secret = SecretState(
         ours=True,
         owner_reference=desired.secret_owned,
+        template=desired.secret_template,
         data=resolved(desired.connection, app.app_id),
         type=credential.type,
         holds_credential=True,
@@ -130,6 +131,7 @@ def _written(desired: Desired, observed: Observed, app: Application) -> SecretSt
         before,
         current=True,
         owner_reference=desired.secret_owned,
+        template=desired.secret_template,
         data=resolved(desired.connection, app.app_id),
         holds_credential=before.holds_credential and keep,
         credential_intact=before.credential_intact and keep,

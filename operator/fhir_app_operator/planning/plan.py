@@ -289,6 +289,7 @@ def _secret(desired: Desired, observed: Observed, application: Application) -> t
     wanted = resolved(desired.connection, application.app_id)
     unwanted = secret.holds_credential and desired.credential is None
     moved = secret.owner_reference != desired.secret_owned
+    moved = moved or secret.template != desired.secret_template
     if dict(secret.data) != wanted or unwanted or moved or not secret.current:
         return (WriteSecret(reason="SecretDiffers"),)
     return ()

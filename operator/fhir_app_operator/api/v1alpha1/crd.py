@@ -22,8 +22,9 @@ _NAME_RULE: Final = rule(
     "`metadata.name` must not be longer than 63 characters",
 )
 _SECRET_NAME_RULE: Final = rule(
-    "(has(self.spec.secret) ? self.spec.secret.name : self.metadata.name) == "
-    "(has(oldSelf.spec.secret) ? oldSelf.spec.secret.name : oldSelf.metadata.name)",
+    "(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name "
+    ": self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) "
+    "? oldSelf.spec.secret.name : oldSelf.metadata.name)",
     "`secret.name` must not change: delete the registration and create a new one",
     field=".spec.secret",
 )

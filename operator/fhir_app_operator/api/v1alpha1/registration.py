@@ -21,12 +21,12 @@ from fhir_app_operator.api.v1alpha1.resource import (
 )
 from fhir_app_operator.api.v1alpha1.schema import (
     ApiModel,
-    DnsName,
     Metadata,
     NameReference,
     rule,
     rules,
 )
+from fhir_app_operator.api.v1alpha1.secret import SecretReference
 from fhir_app_operator.api.v1alpha1.status import RegistrationStatus
 from fhir_app_operator.api.v1alpha1.uris import BrowserRedirectUri, NativeRedirectUri
 
@@ -70,12 +70,6 @@ class RedirectUris(ApiModel):
     public_client: _NativeUris = Field(
         default=(), description="Mobile and desktop applications, Postman."
     )
-
-
-class SecretReference(ApiModel):
-    """The Secret that the operator writes."""
-
-    name: DnsName = Field(description="Name of the Secret, in the registration's namespace.")
 
 
 _Permissions = Annotated[
@@ -148,8 +142,7 @@ class RegistrationSpec(ApiModel):
     )
     secret: SecretReference | None = Field(
         default=None,
-        description="The Secret that receives the connection facts. Default: `metadata.name`. "
-        "Must not change.",
+        description="The Secret that receives the connection facts.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
@@ -171,4 +164,5 @@ class FhirAppRegistration(ApiModel):
     @property
     def secret_name(self) -> str:
         """The name of the Secret: `spec.secret.name`, else the registration's own."""
-        return self.spec.secret.name if self.spec.secret else self.metadata.name
+        named = self.spec.secret.name if self.spec.secret else None
+        return named or self.metadata.name

@@ -47,6 +47,7 @@ from fhir_app_operator.planning.model.state import (
     Observed,
     Policy,
     SecretState,
+    SecretTemplate,
 )
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "RestoreServicePrincipal",
     "RevokeCredential",
     "SecretState",
+    "SecretTemplate",
     "UpdateApplication",
     "WriteSecret",
 ]

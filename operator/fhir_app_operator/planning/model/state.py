@@ -13,6 +13,14 @@ from fhir_app_operator.planning.model.identity import Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretTemplate:
+    """Labels and annotations on the Secret that the manifest asks for."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretState:
     """The Secret of that name, as far as planning may know it."""
 
@@ -23,6 +31,8 @@ class SecretState:
     current: bool = True
     """Labels, owner reference and digests are what they should be for `secret_owned`."""
     owner_reference: bool = True
+    template: SecretTemplate = field(default_factory=SecretTemplate)
+    """What we put there, with the values that are there now."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Decoded data without the credential's value."""
     type: CredentialType | None = None
@@ -49,6 +59,7 @@ class Desired:
     secret_name: str
     secret_owned: bool = True
     """False while the policy is Orphan: the Secret must outlive the registration."""
+    secret_template: SecretTemplate = field(default_factory=SecretTemplate)
     requests: Requests = field(default_factory=Requests)
     remove_unmanaged: bool = False
     """Whether credentials that others made go, too."""
