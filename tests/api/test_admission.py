@@ -55,6 +55,11 @@ def attempt(cluster, document):
     return cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=document, check=False)
 
 
+def federated(**fields):
+    wanted = {"serviceAccounts": [{"name": "ingest"}]} | fields
+    return SERVICE | {"credential": {"federated": wanted}}
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -66,6 +71,8 @@ def attempt(cluster, document):
         CONFIDENTIAL | {"redirectUris": {"web": ["http://127.0.0.1/callback"]}},
         CONFIDENTIAL | {"credential": {"clientSecret": {}}},
         SERVICE | {"credential": {"certificate": {"issue": {}}}},
+        CONFIDENTIAL | {"credential": {"federated": {"serviceAccounts": [{"name": "portal"}]}}},
+        federated(issuer="https://oidc.example/cluster", audience="api://AzureADTokenExchange"),
         SERVICE | {"credential": {"certificate": {"issue": {"duration": "8760h", "keySize": 4096,
                                                             "overlap": "1h"}}}},
         CONFIDENTIAL | {"credential": {"clientSecret": {"duration": "2h", "renewBefore": "1h"}}},
@@ -162,6 +169,17 @@ REFUSED = {
     "two kinds of credential": (
         SERVICE | {"credential": {"clientSecret": {}, "certificate": {"issue": {}}}},
         "spec.credential", "exactly one of"),
+    "federated without ServiceAccounts": (federated(serviceAccounts=[]),
+                                          "federated.serviceAccounts", "at least 1"),
+    "a ServiceAccount twice": (federated(serviceAccounts=[{"name": "a"}, {"name": "a"}]),
+                               "federated.serviceAccounts[1]", "Duplicate"),
+    "21 ServiceAccounts": (federated(serviceAccounts=[{"name": f"a{n}"} for n in range(21)]),
+                           "federated.serviceAccounts", "at most 20"),
+    "issuer with a blank": (federated(issuer="https://oidc.example/ "),
+                            "federated.issuer", "^https"),
+    "issuer without TLS": (federated(issuer="http://oidc.example/"), "federated.issuer", "^https"),
+    "federated on Public": (PUBLIC | {"credential": federated()["credential"]},
+                            "spec.credential", "never have"),
     "certificate from nowhere": (SERVICE | {"credential": {"certificate": {}}},
                                  "spec.credential.certificate.issue", "Required"),
     "certificate of two years": (certificate(duration="17520h"), "certificate.issue.duration",

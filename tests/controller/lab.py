@@ -28,6 +28,7 @@ from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.kube.token_issuer import TokenIssuers
 
 OPERATOR_SECRET = "the-operators-own"
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
@@ -246,6 +247,7 @@ async def open_lab(control_plane, running):
         namespaces=Namespaces(api),
         connections=_connections(clock, gateway, sleep, gate),
         events=Events(fenced, clock.now, "lab"),
+        token_issuers=TokenIssuers(api, clock.now),
         cluster_id="lab",
         snapshot_age=timedelta(0),
         clock=clock.now,

@@ -71,3 +71,33 @@ def test_a_wrong_copy_of_an_example_is_refused(control_plane, render, kinds, cli
         control_plane.kubectl(
             "apply", "--server-side", "--dry-run=server", "-f=-", stdin=yaml.safe_dump(portal)
         )
+
+
+def test_the_credentials_are_accepted_as_they_are(apply, kinds, clinic_namespace, render):
+    documents = render("examples/credentials")
+    answer = apply("examples/credentials", "--dry-run=server")
+    assert answer.stdout.count("serverside-applied") == len(documents)
+
+
+def test_the_credentials_show_each_type_that_the_clinic_does_not(render):
+    credentials = [
+        FhirAppRegistration.model_validate(parsed(document)).spec.credential
+        for document in render("examples/credentials")
+        if document["kind"] == "FhirAppRegistration"
+    ]
+    used = {name for each in credentials for name in each.model_fields_set}
+    assert used == {"certificate", "federated"}
+
+
+def test_a_workload_reads_the_secret_of_its_registration_and_only_keys_that_it_has(render):
+    documents = render("examples/credentials")
+    names = {d["metadata"]["name"] for d in documents if d["kind"] == "FhirAppRegistration"}
+    known = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_AUTHORITY_HOST", "FHIR_SCOPE"}
+    for deployment in (d for d in documents if d["kind"] == "Deployment"):
+        assert deployment["metadata"]["name"] in names
+        pod = deployment["spec"]["template"]["spec"]
+        for variable in pod["containers"][0].get("env", ()):
+            if "valueFrom" in variable:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                assert reference["name"] in names
+                assert reference["key"] in known

@@ -86,6 +86,27 @@ def test_the_operator_may_do_what_it_needs_and_nothing_else(apply, allowed):
     assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED}
 
 
+def test_the_operator_may_read_who_signs_service_account_tokens_and_no_other_path(
+    apply, control_plane
+):
+    apply("deploy")
+    paths = ["/.well-known/openid-configuration", "/openid/v1/jwks", "/metrics", "/logs/"]
+    found = {}
+    for path in paths:
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            # Without groups: the default binding for all ServiceAccounts does not count.
+            "spec": {"user": USER, "nonResourceAttributes": {"path": path, "verb": "get"}},
+        }
+        answer = control_plane.kubectl(
+            "create", "--filename=-", "--output=jsonpath={.status.allowed}",
+            stdin=json.dumps(review),
+        )  # fmt: skip
+        found[path] = answer.stdout == "true"
+    assert found == dict(zip(paths, [True, True, False, False], strict=True))
+
+
 def test_watching_secrets_adds_just_two_verbs(apply, allowed):
     apply("deploy/watch-secrets")
     more = {("", "secrets"): {"get", "create", "patch", "list", "watch"}}

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.errors import OperatorError
-from fhir_app_operator.planning.credentials import ours, published
+from fhir_app_operator.planning.credentials import is_federated, ours, published
 from fhir_app_operator.planning.issuance import due
 from fhir_app_operator.planning.model import (
     Application,
     AppRole,
+    FederatedIdentityCredential,
+    Federation,
     Intent,
+    IssuePolicy,
     Observed,
     RevokeCredential,
     SecretState,
@@ -21,6 +24,7 @@ from fhir_app_operator.planning.model import (
 from fhir_app_operator.planning.plan import credential_usable, deletion_plan, plan
 from tests.planning.worlds import (
     CERTIFICATE,
+    FEDERATED,
     NOW,
     POLICY,
     TYPES,
@@ -34,6 +38,7 @@ from tests.planning.worlds import (
 kinds = st.sampled_from(TYPES)
 wants = st.sampled_from([
     *(desired(kind) for kind in TYPES), desired("Service", credential=CERTIFICATE),
+    desired("Service", credential=FEDERATED),
 ])  # fmt: skip
 texts = st.sampled_from(["", "clinic/portal", "something else"])
 uris = st.frozensets(st.sampled_from(["https://portal.example/a", "https://x.example/"]))
@@ -60,6 +65,13 @@ def passwords(draw):
     return tuple(made)
 
 
+TRUSTED = (
+    *desired("Service", credential=FEDERATED).credential.credentials,
+    FederatedIdentityCredential(name="fhirapps-uid-1-0", issuer="i", subject="s", audience="a"),
+    FederatedIdentityCredential(name="theirs", issuer="i", subject="t", audience="a"),
+)
+
+
 @st.composite
 def keys(draw):
     made = []
@@ -76,6 +88,7 @@ def applications(draw):
     return Application(
         object_id="object-1", app_id="app-1", display_name=draw(texts), tags=tags,
         app_roles=tuple(draw(roles)), passwords=draw(passwords()), keys=draw(keys()),
+        federated=tuple(draw(st.sets(st.sampled_from(TRUSTED)))),
         identifier_uris=draw(uris), token_version=draw(st.sampled_from([None, 1, 2])),
         is_fallback_public_client=draw(st.booleans()), created_at=NOW,
     )  # fmt: skip
@@ -83,12 +96,16 @@ def applications(draw):
 
 @st.composite
 def secrets(draw):
+    kind = draw(st.sampled_from([*CredentialType, None]))
+    dated = kind is not CredentialType.FEDERATED_IDENTITY
+    held = st.sampled_from(["k0", "k1", "k9", "c0", "c1", None])
     return SecretState(
         ours=True, current=draw(st.booleans()), owner_reference=draw(st.booleans()),
         data=draw(st.sampled_from([{}, {"FOREIGN": "x"}])),
-        holds_credential=True, credential_intact=draw(st.booleans()),
-        type=draw(st.sampled_from([*CredentialType, None])),
-        key_id=draw(st.sampled_from(["k0", "k1", "k9", "c0", "c1", None])), nonce="n0",
+        holds_credential=dated,
+        credential_intact=draw(st.booleans()),
+        type=kind,
+        key_id=draw(held if dated else st.none()), nonce="n0",
         expires_at=NOW + timedelta(hours=draw(ages)),
         written_at=draw(st.one_of(st.none(), ages.map(lambda h: NOW - timedelta(hours=h)))),
     )  # fmt: skip
@@ -123,15 +140,18 @@ def test_every_world_converges_to_a_usable_secret(wanted, observed):
         assert error.reason == "CredentialRateLimited"
         return
     credentials_now = world.observed.application.credentials
-    if world.wanted.credential and world.observed.secret.credential_intact:
-        current = published(world.observed.secret, credentials_now)
-        assert current is None or current.type is world.wanted.credential.type or not (
-            due(world.wanted, world.observed, NOW, POLICY).at <= NOW
-        )  # fmt: skip
-        young = world.observed.secret.written_at is not None and (
-            world.observed.secret.written_at + POLICY.replication_window > NOW
-        )
-        assert published(world.observed.secret, credentials_now) is not None or young
+    secret = world.observed.secret
+    if isinstance(world.wanted.credential, IssuePolicy) and secret.credential_intact:
+        current = published(secret, credentials_now)
+        if is_federated(secret) or (current and current.type is not world.wanted.credential.type):
+            # The old type works on while the switch has to wait.
+            assert due(world.wanted, world.observed, NOW, POLICY).at > NOW
+        else:
+            young = secret.written_at and secret.written_at + POLICY.replication_window > NOW
+            assert current is not None or young
+    if isinstance(world.wanted.credential, Federation):
+        assert not world.observed.secret.holds_credential
+        assert set(world.wanted.credential.credentials) <= set(world.observed.application.federated)
     if world.wanted.credential is None:
         assert not world.observed.secret.holds_credential
         assert ours(world.wanted, credentials_now) == []
@@ -160,7 +180,7 @@ def test_a_crash_after_any_action_still_converges_without_a_second_application(
     assert len(creates) == (0 if observed.application else 1)
 
 
-@given(st.sampled_from([None, CERTIFICATE]), worlds)
+@given(st.sampled_from([None, CERTIFICATE, FEDERATED]), worlds)
 @settings(max_examples=300, deadline=None)
 def test_the_credential_in_the_secret_is_never_revoked_and_strangers_never_are(kind, observed):
     wanted = desired("Service", credential=kind)

@@ -10,6 +10,7 @@ from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.planning import desired as desired_module
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
+from fhir_app_operator.planning.federation import TokenIssuer
 from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
     Application,
@@ -67,6 +68,10 @@ SPECS = {
 }
 TYPES = tuple(SPECS)
 CERTIFICATE = {"certificate": {"issue": {}}}
+FEDERATED = {"federated": {"serviceAccounts": [{"name": "ingest"}, {"name": "backup"}]}}
+ISSUER_OF_TOKENS = TokenIssuer(
+    issuer="https://oidc.example/cluster", algorithms=frozenset({"RS256"})
+)
 
 
 def registration(kind, name="portal", uid="uid-1", **spec):
@@ -82,10 +87,11 @@ def identity(uid="uid-1", name="portal"):
     return Registration(namespace="clinic", name=name, uid=uid, cluster_id="cluster")
 
 
-def desired(kind, server=None, **spec):
+def desired(kind, server=None, issuer_of_tokens=ISSUER_OF_TOKENS, **spec):
     manifest = registration(kind, **spec)
     facts = server or (desired_module.own_server(manifest) if kind == "Resource" else SERVER)
-    return desired_module.desired(manifest, identity(), DIRECTORY, facts, ISSUER, GRAPH)
+    return desired_module.desired(manifest, identity(), DIRECTORY, facts, ISSUER, GRAPH,
+                                  issuer_of_tokens=issuer_of_tokens)  # fmt: skip
 
 
 def password(key_id, nonce="n1", start=NOW, lifetime=timedelta(hours=4320), name=None):

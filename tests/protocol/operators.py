@@ -18,6 +18,7 @@ from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.kube.token_issuer import TokenIssuers
 from fhir_app_operator.planning.model import Policy
 from fhir_app_operator.telemetry.metrics import Metrics
 from tests.protocol.calls import Answered, Call, NoAnswer, Process
@@ -87,6 +88,7 @@ class Operator:
             namespaces=Namespaces(api),
             connections=parts.connections(connections),
             events=Events(api, clock, f"operator-{number}"),
+            token_issuers=TokenIssuers(api, clock),
             cluster_id="cluster",
             clock=clock,
             sleep=asyncio.sleep,

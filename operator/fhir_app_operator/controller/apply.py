@@ -22,6 +22,7 @@ from fhir_app_operator.planning.model import (
     RestoreApplication,
     RestoreServicePrincipal,
     RevokeCredential,
+    SetFederatedIdentityCredential,
     UpdateApplication,
     WriteSecret,
 )
@@ -58,8 +59,10 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
             await credentials.record_intent(world, work, action)
         case IssueCredential():
             await credentials.issue(world, work, connection, action)
+        case SetFederatedIdentityCredential():
+            await credentials.federate(world, work, connection, action)
         case WriteSecret():
-            await publication.write_secret(world, work)
+            await publication.write_secret(world, work, action)
         case RevokeCredential():
             await credentials.revoke(world, work, connection, action)
         case DeleteApplication():

@@ -21,6 +21,7 @@ from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.kube.api_server import ApiServer, Request
 from fhir_app_operator.kube.registrations import parse_tenant, tenant_path
+from fhir_app_operator.kube.token_issuer import DISCOVERY_PATH, KEYS_PATH
 
 _ENOUGH: Final = ("Application.ReadWrite.OwnedBy", "Application.ReadWrite.All")
 _VERBS: Final = (
@@ -77,6 +78,9 @@ async def _verbs(api: ApiServer, *, watch_secrets: bool) -> list[Finding]:
         extra = ("list", "watch") if watch_secrets and resource == "secrets" else ()
         missing = [verb for verb in (*verbs, *extra) if not await _may(api, group, resource, verb)]
         findings.append(_allowed(resource, missing))
+    for path in (DISCOVERY_PATH, KEYS_PATH):
+        attributes = {"nonResourceAttributes": {"path": path, "verb": "get"}}
+        findings.append(_allowed(path, [] if await _reviewed(api, attributes) else ["get"]))
     return findings
 
 
@@ -97,16 +101,17 @@ def _allowed(resource: str, missing: list[str]) -> Finding:
 
 
 async def _may(api: ApiServer, group: str, resource: str, verb: str, **where: str) -> bool:
-    """Source: Kubernetes, "Authorization: checking API access" (SelfSubjectAccessReview)."""
     name, _, subresource = resource.partition("/")
     attributes = {
         "group": group, "resource": name, "subresource": subresource, "verb": verb, **where,
     }  # fmt: skip
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
+    return await _reviewed(api, {"resourceAttributes": attributes})
+
+
+async def _reviewed(api: ApiServer, spec: dict[str, Any]) -> bool:
+    """Source: Kubernetes, "Authorization: checking API access" (SelfSubjectAccessReview)."""
+    kind = "SelfSubjectAccessReview"
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = await api.send(Request(method="POST", path=path, what="access review", body=body))
     return bool((answer.get("status") or {}).get("allowed"))

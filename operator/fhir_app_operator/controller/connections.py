@@ -25,6 +25,7 @@ from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import ClientCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient, Observe
 from fhir_app_operator.graph.deleted_items import DeletedItems
+from fhir_app_operator.graph.federated_identity_credentials import FederatedIdentityCredentials
 from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.key_credentials import KeyCredentials
@@ -34,10 +35,18 @@ from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
-from fhir_app_operator.planning.model import KeyCredential
+from fhir_app_operator.planning.model import FederatedIdentityCredential, KeyCredential
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
 """How long a replaced connection stays open for the passes that still use it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlisted:
+    """What an application has and only a read of its own shows."""
+
+    keys: tuple[KeyCredential, ...]
+    federated: tuple[FederatedIdentityCredential, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +59,7 @@ class Connection:
     applications: Applications
     service_principals: ServicePrincipals
     key_credentials: KeyCredentials
+    federated_identity_credentials: FederatedIdentityCredentials
     deleted_items: DeletedItems
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
@@ -58,8 +68,8 @@ class Connection:
     servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
-    keys: dict[str, tuple[KeyCredential, ...]] = field(default_factory=dict)
-    """The certificates that were seen then: lists do not show them."""
+    unlisted: dict[str, Unlisted] = field(default_factory=dict)
+    """The credentials that were seen then and that no list shows."""
     _graph_ids: PermissionIds | None = None
     _graph_ids_flight: Flight[PermissionIds] = field(default_factory=Flight)
 
@@ -87,7 +97,7 @@ class Connection:
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""
         self.verified.pop(uid, None)
-        self.keys.pop(uid, None)
+        self.unlisted.pop(uid, None)
         self.servers.forget(uid)
 
 
@@ -212,6 +222,7 @@ class Connections:
             service_principals=service_principals,
             inventory=Inventory(graph, service_principals, tenant.spec.client_id, self._clock),
             key_credentials=KeyCredentials(graph),
+            federated_identity_credentials=FederatedIdentityCredentials(graph),
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
             openid=OpenIdConfigurations(where, pools.login),

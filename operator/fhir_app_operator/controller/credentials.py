@@ -35,6 +35,7 @@ from fhir_app_operator.planning.model import (
     KeyCredential,
     RecordIntent,
     RevokeCredential,
+    SetFederatedIdentityCredential,
 )
 
 _PROBE_PAUSES: Final = (0.5, 1.0, 2.0, 3.0)
@@ -119,6 +120,24 @@ async def _withdraw(
     except OperatorError:
         return
     work.applied.append(action)
+
+
+async def federate(
+    world: World, work: Pass, connection: Connection, action: SetFederatedIdentityCredential
+) -> None:
+    """Make the application trust a ServiceAccount. Nobody but its Pods could try whether it does.
+
+    Raises:
+        Stalled, Waiting: by consequence.
+    """
+    application = work.known_application()
+    young = observe.is_young(application, world.clock(), world.policy)
+    await connection.federated_identity_credentials.upsert(
+        application, action.credential, young=young
+    )
+    work.observed = replace(
+        work.observed, application=application.with_federated(action.credential)
+    )
 
 
 async def _ask_for_secret(
@@ -235,12 +254,17 @@ async def _take_off(
     world: World, work: Pass, connection: Connection, action: RevokeCredential
 ) -> None:
     application = work.known_application()
-    if action.type is CredentialType.CERTIFICATE:
-        await connection.key_credentials.remove(
-            application, action.key_id, now=world.clock(), expected=_known_keys(world, work)
-        )
-    else:
-        await connection.applications.remove_password(application.object_id, action.key_id)
+    match action.type:
+        case CredentialType.CERTIFICATE:
+            await connection.key_credentials.remove(
+                application, action.key_id, now=world.clock(), expected=_known_keys(world, work)
+            )
+        case CredentialType.FEDERATED_IDENTITY:
+            await connection.federated_identity_credentials.delete(
+                application.object_id, action.key_id
+            )
+        case CredentialType.CLIENT_SECRET:
+            await connection.applications.remove_password(application.object_id, action.key_id)
     work.observed = replace(
         work.observed, application=application.without_credential(action.key_id)
     )

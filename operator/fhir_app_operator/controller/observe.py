@@ -14,7 +14,14 @@ from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning import conditions
 from fhir_app_operator.planning.credentials import certificate_settles
-from fhir_app_operator.planning.model import Application, Intent, KeyCredential, Policy
+from fhir_app_operator.planning.model import (
+    Application,
+    FederatedIdentityCredential,
+    Federation,
+    Intent,
+    KeyCredential,
+    Policy,
+)
 
 _SETTLED_NEGATIVES: Final = timedelta(minutes=1)
 """How long an application that was there for long must stay unseen to count as gone."""
@@ -52,7 +59,7 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     True only for a settled registration that was compared with a live read lately: a list may
     confirm that nothing differs, but never that something does.
     """
-    status, uid = work.registration.status, work.identity.uid
+    status = work.registration.status
     if status.object_id is None or _verification_due(world, work, connection):
         return False
     snapshot = await connection.inventory.snapshot(world.snapshot_age)
@@ -61,7 +68,7 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
         return False
     work.observed = replace(
         work.observed,
-        application=replace(application, keys=connection.keys.get(uid, _reported_keys(work))),
+        application=_with_unlisted(work, connection, application),
         service_principal_id=snapshot.service_principals.get(application.app_id),
         recorded_object_id=status.object_id,
         recorded_app_id=status.app_id,
@@ -71,16 +78,38 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     return True
 
 
-def _reported_keys(work: Pass) -> tuple[KeyCredential, ...]:
-    """The certificates of ours that status reports: what was seen before the process started."""
-    return tuple(
-        KeyCredential(
-            key_id=each.key_id, display_name=work.identity.credential_name(each.key_id),
-            start=each.start_time, end=each.end_time,
-        )
-        for each in work.registration.status.credentials
-        if each.type is CredentialType.CERTIFICATE
+def _with_unlisted(work: Pass, connection: Connection, application: Application) -> Application:
+    """Return `application` with the credentials that no list shows, as they were seen last.
+
+    Before the first live read of this process, those that status reports.
+    """
+    known = connection.unlisted.get(work.identity.uid)
+    if known is not None:
+        return replace(application, keys=known.keys, federated=known.federated)
+    reported = work.registration.status.credentials
+    wanted = work.desired.credential if work.desired else None
+    federated = wanted.credentials if isinstance(wanted, Federation) else ()
+    names = {each.key_id for each in reported if each.type is CredentialType.FEDERATED_IDENTITY}
+    unwanted = names - {each.name for each in federated}
+    return replace(
+        application,
+        keys=tuple(
+            KeyCredential(
+                key_id=each.key_id, display_name=work.identity.credential_name(each.key_id),
+                start=each.start_time, end=each.end_time,
+            )
+            for each in reported
+            if each.type is CredentialType.CERTIFICATE and each.start_time and each.end_time
+        ),
+        federated=(
+            *(each for each in federated if each.name in names),
+            *(_stranger(name) for name in sorted(unwanted)),
+        ),
     )  # fmt: skip
+
+
+def _stranger(name: str) -> FederatedIdentityCredential:
+    return FederatedIdentityCredential(name=name, issuer="", subject="", audience="")
 
 
 def _verification_due(world: World, work: Pass, connection: Connection) -> bool:
@@ -110,11 +139,8 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
     application = await applications.by_unique_name(work.identity.unique_name)
     if application is None and status.object_id is not None:
         application = await applications.by_object_id(status.object_id)
-    if application is not None and _may_hold(work, CredentialType.CERTIFICATE):
-        keys = await connection.key_credentials.of(application.object_id)
-        if keys is None:
-            raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
-        application = replace(application, keys=keys)
+    if application is not None:
+        application = await _with_credentials(work, connection, application)
     binned = None if application else await _own_in_bin(work, connection)
     work.entra_read = True
     work.observed = replace(
@@ -130,8 +156,23 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
     await _observe_service_principal(work, connection, application, binned)
 
 
+async def _with_credentials(
+    work: Pass, connection: Connection, application: Application
+) -> Application:
+    """Read the credentials that a read of the application does not show, where some may be ours."""
+    if _may_hold(work, CredentialType.CERTIFICATE):
+        keys = await connection.key_credentials.of(application.object_id)
+        if keys is None:
+            raise Waiting("NotYetReplicated", "the application is not visible everywhere yet")
+        application = replace(application, keys=keys)
+    if _may_hold(work, CredentialType.FEDERATED_IDENTITY):
+        federated = await connection.federated_identity_credentials.of(application.object_id)
+        application = replace(application, federated=federated)
+    return application
+
+
 def _may_hold(work: Pass, kind: CredentialType) -> bool:
-    """Whether the application may hold credentials of that type that are ours.
+    """Whether the application may hold credentials of that type that are ours, or are to go.
 
     A status without conditions was never written, or was wiped: then all is possible.
     """
@@ -140,6 +181,7 @@ def _may_hold(work: Pass, kind: CredentialType) -> bool:
         not status.conditions
         or kind in status.credential_types
         or (wanted is not None and wanted.credential is not None and wanted.credential.type is kind)
+        or (wanted is not None and wanted.remove_unmanaged)
         or (secret is not None and secret.type is kind)
     )
 

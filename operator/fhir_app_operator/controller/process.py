@@ -36,6 +36,7 @@ from fhir_app_operator.kube.leases import Leases
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.kube.token_issuer import TokenIssuers
 from fhir_app_operator.planning.model import Policy
 from fhir_app_operator.settings import Settings
 from fhir_app_operator.telemetry.health import Heartbeat, Watches
@@ -201,6 +202,7 @@ async def _world(
             namespaces=namespaces,
             connections=connections,
             events=Events(api, _now, socket.gethostname()),
+            token_issuers=TokenIssuers(api, _now),
             cluster_id=cluster_id,
             clock=_now,
             sleep=asyncio.sleep,

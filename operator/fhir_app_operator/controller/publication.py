@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, Waiting
 from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
 from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning.model import WriteSecret
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 
@@ -72,14 +74,19 @@ async def _written_earlier(
     return found
 
 
-async def write_secret(world: World, work: Pass) -> None:
-    """Bring the Secret's other data and metadata in order; the credential in it stays.
+async def write_secret(world: World, work: Pass, action: WriteSecret) -> None:
+    """Bring the Secret's other data and metadata in order; the credential in it stays or goes.
 
     Raises:
         Conflict: it changed since it was read.
         Stalled: `SecretConflict`.
     """
-    _fold_secret(work, await world.secrets.write(work.secret, _content(work, None)))
+    federated = (
+        NewCredential(type=CredentialType.FEDERATED_IDENTITY, written_at=world.clock())
+        if action.federated
+        else None
+    )
+    _fold_secret(work, await world.secrets.write(work.secret, _content(work, federated)))
 
 
 def _content(work: Pass, credential: NewCredential | None) -> Content:

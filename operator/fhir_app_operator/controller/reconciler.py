@@ -20,7 +20,7 @@ from fhir_app_operator.api.names import (
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe, record, references
 from fhir_app_operator.controller.apply import apply
-from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.connections import Connection, Unlisted
 from fhir_app_operator.controller.finalize import finalize
 from fhir_app_operator.controller.keys import RegistrationKey
 from fhir_app_operator.controller.status import write_status
@@ -212,8 +212,10 @@ class Reconciler:
     def _remember(self, work: Pass, connection: Connection) -> None:
         """Keep what later passes need: a server's permission ids, and what no list shows."""
         application = work.observed.application
-        if application and application.keys:
-            connection.keys[work.identity.uid] = application.keys
+        if application and (application.keys or application.federated):
+            connection.unlisted[work.identity.uid] = Unlisted(
+                keys=application.keys, federated=application.federated
+            )
         if application and work.registration.spec.type is AppType.RESOURCE:
             connection.servers.remember(work.identity.uid, application)
 

@@ -6,6 +6,7 @@ Pure but for the clock of the world; the write itself is the reconciler's.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Final
 
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import (
@@ -13,17 +14,20 @@ from fhir_app_operator.api.v1alpha1 import (
     Condition,
     CredentialState,
     CredentialStatus,
+    CredentialType,
     RegistrationStatus,
 )
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
-from fhir_app_operator.planning import credentials, notices, requests
+from fhir_app_operator.planning import credentials, federation, notices, requests
 from fhir_app_operator.planning.conditions import Reporter, Verdict
 from fhir_app_operator.planning.desired import issue_policy, resolved
 from fhir_app_operator.planning.plan import credential_usable
 
 Status = RegistrationStatus
+_DATED: Final = 32
+"""Client secrets and certificates that status lists, the newest."""
 
 
 def succeeded(world: World, work: Pass) -> Status:
@@ -79,12 +83,13 @@ def _warned(world: World, work: Pass, status: Status, error: OperatorError | Non
     terminating = work.registration.metadata.deletion_timestamp is not None
     policy = None if terminating else issue_policy(work.registration)
     active = next((c for c in status.credentials if c.state is CredentialState.ACTIVE), None)
-    if policy and active and credentials.is_overdue(
-        policy, active.start_time, active.end_time, _directory_time(world, work)
+    start, end = (active.start_time, active.end_time) if active else (None, None)
+    if policy and start and end and credentials.is_overdue(
+        policy, start, end, _directory_time(world, work)
     ):  # fmt: skip
         reason = error.reason if error else "RenewalDelayed"
         why = f"it is not renewed: {error.message}" if error else "its renewal waits for room"
-        found.append(reporter.expiring(active.end_time, reason, why))
+        found.append(reporter.expiring(end, reason, why))
     return _with_conditions(status, tuple(found))
 
 
@@ -182,20 +187,34 @@ def _credentials(work: Pass, now: datetime) -> tuple[CredentialStatus, ...]:
     own = credentials.ours(work.desired, application.credentials)
     entries = [
         CredentialStatus(
-            type=credential.type,
-            key_id=credential.key_id,
-            state=CredentialState.ACTIVE
-            if credential.key_id == active
-            else CredentialState.RETIRING,
-            start_time=credential.start,
-            end_time=credential.end,
-            retired_at=None
-            if credential.key_id == active
-            else work.observed.retired.get(credential.key_id, now),
+            type=credential.type, key_id=credential.key_id,
+            start_time=credential.start, end_time=credential.end,
+            **_state(work, credential.key_id, now, active=credential.key_id == active),
         )
-        for credential in own[-32:]
-    ]
-    return tuple(sorted(entries, key=lambda entry: (entry.state, entry.start_time, entry.key_id)))
+        for credential in own[-_DATED:]
+    ]  # fmt: skip
+    in_use = secret is not None and credentials.is_federated(secret)
+    entries += [
+        CredentialStatus(
+            type=CredentialType.FEDERATED_IDENTITY, key_id=each.name,
+            **_state(work, each.name, now, active=in_use),
+        )
+        for each in federation.ours(work.identity, application.federated)
+    ]  # fmt: skip
+    return tuple(sorted(entries, key=_order))
+
+
+def _state(work: Pass, key_id: str, now: datetime, *, active: bool) -> dict[str, Any]:
+    if active:
+        return {"state": CredentialState.ACTIVE}
+    return {
+        "state": CredentialState.RETIRING,
+        "retired_at": work.observed.retired.get(key_id, now),
+    }
+
+
+def _order(entry: CredentialStatus) -> tuple[str, float, str]:
+    return (entry.state, entry.start_time.timestamp() if entry.start_time else 0, entry.key_id)
 
 
 def _summary(work: Pass) -> str:

@@ -13,7 +13,7 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import conditions, desired, requests
+from fhir_app_operator.planning import conditions, desired, federation, requests
 from fhir_app_operator.planning.model import Application, Desired, DesiredApplication
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
@@ -48,8 +48,17 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     graph = await connection.graph_permissions() if user_flow else server.permissions
     return desired.desired(
         registration, work.identity, connection.directory, server, issuer, graph,
-        await _defaults(connection),
+        await _defaults(connection), await _token_issuer(world, registration),
     )  # fmt: skip
+
+
+async def _token_issuer(
+    world: World, registration: FhirAppRegistration
+) -> federation.TokenIssuer | None:
+    credential = registration.spec.credential
+    if credential is None or credential.federated is None:
+        return None
+    return await world.token_issuers.cluster()
 
 
 def held_state(work: Pass) -> Desired | None:

@@ -7,6 +7,7 @@ from typing import Any
 from fhir_app_operator.api.v1alpha1 import CredentialType, RegistrationStatus
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning import federation
 
 
 def recorded(work: Pass) -> dict[str, Any]:
@@ -43,4 +44,6 @@ def _credential_types(work: Pass) -> tuple[CredentialType, ...]:
             for credential in work.observed.application.credentials
             if work.identity.nonce_of(credential.display_name) is not None
         }
+        if federation.ours(work.identity, work.observed.application.federated):
+            found.add(CredentialType.FEDERATED_IDENTITY)
     return tuple(sorted(found))

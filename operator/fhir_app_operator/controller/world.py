@@ -16,6 +16,7 @@ from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import LiveSecret, Secrets
+from fhir_app_operator.kube.token_issuer import TokenIssuers
 from fhir_app_operator.planning.model import (
     Action,
     Application,
@@ -35,6 +36,7 @@ class World:
     namespaces: Namespaces
     connections: Connections
     events: Events
+    token_issuers: TokenIssuers
     cluster_id: str
     clock: Callable[[], datetime]
     """The time, in UTC."""

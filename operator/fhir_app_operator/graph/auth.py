@@ -52,10 +52,11 @@ class ClientCredential:
     certificate: str | None = None
     """PEM, the leaf first."""
 
-    def for_msal(self) -> str | dict[str, str]:
+    def for_msal(self) -> str | dict[str, Any]:
         """Return it in the form that MSAL's `client_credential` takes."""
         if self.assertion is not None:
-            return {"client_assertion": self.assertion.get_secret_value()}
+            # A function, though it returns the same for ever: MSAL warns of plain text.
+            return {"client_assertion": self.assertion.get_secret_value}
         if self.private_key is not None and self.certificate is not None:
             return {
                 "private_key": self.private_key.get_secret_value(),

@@ -31,6 +31,7 @@ from fhir_app_operator.planning.model import (
     Application,
     ApplicationChanges,
     AppRole,
+    FederatedIdentityCredential,
     KeyCredential,
     PasswordCredential,
     PermissionScope,
@@ -159,6 +160,22 @@ class KeyList(Document):
     """An `application` with nothing but its certificates."""
 
     key_credentials: list[Key]
+
+
+class Federated(Document):
+    """A `federatedIdentityCredential`; Graph takes exactly one audience."""
+
+    name: str
+    issuer: str
+    subject: str
+    audiences: list[str]
+
+    def to_model(self) -> FederatedIdentityCredential:
+        """Return it in the words of planning."""
+        return FederatedIdentityCredential(
+            name=self.name, issuer=self.issuer, subject=self.subject,
+            audience=" ".join(self.audiences),
+        )  # fmt: skip
 
 
 class ApplicationDocument(Document):

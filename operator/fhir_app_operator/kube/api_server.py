@@ -43,6 +43,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: Any = None
     content_type: str = _JSON
+    accept: str = _JSON
 
 
 class ApiServer:
@@ -135,7 +136,7 @@ class ApiServer:
         status: int | None = None
         arguments = await self._client.param_serialize(
             request.method, request.path, query_params=list(request.query),
-            header_params={"Accept": _JSON, "Content-Type": request.content_type},
+            header_params={"Accept": request.accept, "Content-Type": request.content_type},
             body=request.body, auth_settings=["BearerToken"],
         )  # fmt: skip
         if request.method != "GET":

@@ -38,6 +38,7 @@ KEYS_OF: Final[Mapping[CredentialType | None, frozenset[str]]] = {
     CredentialType.CERTIFICATE: frozenset(
         {CERTIFICATE_KEY, PRIVATE_KEY_KEY, COMBINED_KEY, THUMBPRINT_KEY}
     ),
+    CredentialType.FEDERATED_IDENTITY: frozenset(),
 }
 """The data keys that a credential may have, by its type."""
 _CREDENTIAL_KEYS: Final = frozenset().union(*KEYS_OF.values())
@@ -64,13 +65,16 @@ class LiveSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCredential:
-    """A credential that is to be published: the values of its data keys, and what is noted."""
+    """A credential that is to be published: the values of its data keys, and what is noted.
+
+    One that is federated has neither values nor key id, nonce and end.
+    """
 
     type: CredentialType
-    values: Mapping[str, SecretStr]
-    key_id: str
-    nonce: str
-    expires_at: datetime
+    values: Mapping[str, SecretStr] = field(default_factory=dict)
+    key_id: str | None = None
+    nonce: str | None = None
+    expires_at: datetime | None = None
     written_at: datetime
 
 
@@ -201,9 +205,10 @@ def _state(
     uid = registration.uid
     kind = _type(notes.get(names.CREDENTIAL_TYPE_ANNOTATION))
     credential = {key: value for key, value in data.items() if key in KEYS_OF[kind]}
-    intact = bool(credential) and (
-        notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == _credential_digest(uid, credential, notes)
+    complete = kind is CredentialType.FEDERATED_IDENTITY or (
+        bool(credential) and bool(notes.get(names.KEY_ID_ANNOTATION))
     )
+    digest = _credential_digest(uid, credential, notes)
     return SecretState(
         ours=labels.get(names.REGISTRATION_LABEL) == uid,
         leftover=_has_predecessor(metadata, registration),
@@ -214,7 +219,7 @@ def _state(
         data={k: v.get_secret_value() for k, v in data.items() if k not in _CREDENTIAL_KEYS},
         type=kind,
         holds_credential=bool(credential),
-        credential_intact=intact and bool(notes.get(names.KEY_ID_ANNOTATION)),
+        credential_intact=complete and notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == digest,
         key_id=notes.get(names.KEY_ID_ANNOTATION),
         nonce=notes.get(names.NONCE_ANNOTATION),
         expires_at=_moment(notes.get(names.EXPIRES_AT_ANNOTATION)),
@@ -257,12 +262,12 @@ def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | N
             names.CREDENTIAL_TYPE_ANNOTATION: new.type.value,
             names.KEY_ID_ANNOTATION: new.key_id,
             names.NONCE_ANNOTATION: new.nonce,
-            names.EXPIRES_AT_ANNOTATION: new.expires_at.astimezone(UTC).strftime(_TIME),
-            names.WRITTEN_AT_ANNOTATION: new.written_at.astimezone(UTC).strftime(_TIME),
+            names.EXPIRES_AT_ANNOTATION: _text(new.expires_at) if new.expires_at else None,
+            names.WRITTEN_AT_ANNOTATION: _text(new.written_at),
         }
         digest = _credential_digest(content.registration.uid, new.values, notes)
         return notes | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
-    if live is not None and content.keep_credential and live.state.holds_credential:
+    if live is not None and content.keep_credential and live.state.type is not None:
         return {}
     return dict.fromkeys((*_CREDENTIAL_NOTES, names.CREDENTIAL_DIGEST_ANNOTATION))
 
@@ -324,6 +329,10 @@ def _decoded(value: Any) -> SecretStr:
 
 def _type(text: str | None) -> CredentialType | None:
     return CredentialType(text) if text in set(CredentialType) else None
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(_TIME)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -20,6 +20,8 @@ class Directory:
     """Origin of the sign-in service, without a trailing slash."""
     graph_url: str
     """Origin of Microsoft Graph, without `/v1.0`."""
+    exchange_audience: str = "api://AzureADTokenExchange"
+    """The `aud` claim of tokens that are exchanged here: Entra's, one for each cloud."""
 
     @property
     def sign_in_authority(self) -> str:
@@ -68,6 +70,14 @@ _ENDPOINTS: Final = {
 }
 
 
+_AUDIENCE_SUFFIXES: Final = {
+    Cloud.US_GOVERNMENT: "USGov",
+    Cloud.US_GOVERNMENT_DOD: "USGov",
+    Cloud.CHINA: "China",
+}
+"""Source: Microsoft Entra, "Workload identity federation" (national clouds)."""
+
+
 def directory(spec: TenantSpec) -> Directory:
     """Return where the tenant of `spec` is.
 
@@ -81,4 +91,7 @@ def directory(spec: TenantSpec) -> Directory:
         authority_host, graph_url = spec.endpoints.authority_host, spec.endpoints.graph_url
     else:
         authority_host, graph_url = _ENDPOINTS[spec.cloud]
-    return Directory(tenant_id=spec.tenant_id, authority_host=authority_host, graph_url=graph_url)
+    return Directory(
+        tenant_id=spec.tenant_id, authority_host=authority_host, graph_url=graph_url,
+        exchange_audience=f"api://AzureADTokenExchange{_AUDIENCE_SUFFIXES.get(spec.cloud, '')}",
+    )  # fmt: skip

@@ -14,11 +14,14 @@ from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model import (
+    CredentialPolicy,
     DatedCredential,
     Desired,
+    Federation,
     IssuePolicy,
     Observed,
     Policy,
+    Requests,
     SecretState,
 )
 
@@ -42,6 +45,19 @@ def published(
     if secret is None or not secret.credential_intact:
         return None
     return next((c for c in found if c.key_id == secret.key_id), None)
+
+
+def is_federated(secret: SecretState | None) -> bool:
+    """Whether the Secret is as it was written for federated credentials."""
+    federated = CredentialType.FEDERATED_IDENTITY
+    return secret is not None and secret.type is federated and secret.credential_intact
+
+
+def overlap_ends(policy: CredentialPolicy, requests: Requests, written_at: datetime) -> datetime:
+    """Return when what a publication at `written_at` replaced goes: after the overlap, or asked."""
+    asked = requests.revoke_previous_at
+    ends = written_at + overlap(policy)
+    return min(ends, asked) if asked is not None and asked >= written_at else ends
 
 
 def certificate_settles(observed: Observed, policy: Policy) -> datetime | None:
@@ -91,8 +107,10 @@ def share(uid: str) -> float:
     return int.from_bytes(hashlib.sha256(f"renewal {uid}".encode()).digest()[:6]) / 2**48
 
 
-def overlap(policy: IssuePolicy) -> timedelta:
+def overlap(policy: CredentialPolicy) -> timedelta:
     """Return how long a replaced credential stays valid."""
+    if isinstance(policy, Federation):
+        return DEFAULT_OVERLAP
     if policy.overlap is not None:
         return policy.overlap
     before = policy.duration / 3 if policy.renew_before is None else policy.renew_before

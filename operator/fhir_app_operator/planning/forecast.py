@@ -30,6 +30,7 @@ from fhir_app_operator.planning.model import (
     RestoreServicePrincipal,
     RevokeCredential,
     SecretState,
+    SetFederatedIdentityCredential,
     UpdateApplication,
     WriteSecret,
 )
@@ -80,8 +81,10 @@ def fold(  # noqa: C901, PLR0911 - one short arm for each action
             return replace(observed, intent=intent)
         case IssueCredential():
             return _issued(desired, observed, app, action, now)
+        case SetFederatedIdentityCredential():
+            return replace(observed, application=app.with_federated(action.credential))
         case WriteSecret():
-            return replace(observed, secret=_written(desired, observed, app))
+            return replace(observed, secret=_written(desired, observed, app, action, now))
         case RevokeCredential():
             return replace(observed, application=app.without_credential(action.key_id))
         case DeleteApplication():
@@ -124,7 +127,15 @@ def _issued(
     )
 
 
-def _written(desired: Desired, observed: Observed, app: Application) -> SecretState:
+def _written(
+    desired: Desired, observed: Observed, app: Application, action: WriteSecret, now: datetime
+) -> SecretState:
+    if action.federated:
+        return SecretState(
+            ours=True, owner_reference=desired.secret_owned,
+            data=resolved(desired.connection, app.app_id),
+            type=CredentialType.FEDERATED_IDENTITY, credential_intact=True, written_at=now,
+        )  # fmt: skip
     before = observed.secret or SecretState(ours=True)
     keep = desired.credential is not None
     return replace(

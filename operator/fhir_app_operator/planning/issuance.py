@@ -11,11 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from fhir_app_operator.planning.credentials import MOST, ours, published, renew_at, seconds
+from fhir_app_operator.planning.credentials import (
+    MOST,
+    is_federated,
+    ours,
+    published,
+    renew_at,
+    seconds,
+)
 from fhir_app_operator.planning.model import (
     Application,
     DatedCredential,
     Desired,
+    IssuePolicy,
     Observed,
     Policy,
     SecretState,
@@ -24,7 +32,8 @@ from fhir_app_operator.planning.retirement import revocations
 
 RENEWAL: Final = "CredentialDueForRenewal"
 ROTATION: Final = "RotationRequested"
-PLANNED: Final = (RENEWAL, ROTATION)
+SWITCH: Final = "CredentialTypeChanged"
+PLANNED: Final = (RENEWAL, ROTATION, SWITCH)
 _FIRST_PAUSE: Final = timedelta(minutes=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 _CALM: Final = 2 * _LONGEST_PAUSE
@@ -50,16 +59,19 @@ class Issue:
 
 def due(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> Issue | None:
     """Return why and when a new credential must be issued; None while the Secret's one is good."""
-    if desired.credential is None or observed.application is None:
+    if not isinstance(desired.credential, IssuePolicy) or observed.application is None:
         return None
     own = ours(desired, observed.application.credentials)
     current = published(observed.secret, observed.application.credentials)
-    if current is None:
-        issue = _unplanned(desired, observed.application, observed.secret, now, policy)
-    else:
-        issue = _planned(desired, observed.secret, current, now)
+    if current is not None:
+        issue = _planned(desired, desired.credential, observed.secret, current, now)
         if issue is not None:
-            issue = replace(issue, at=_after_failures(own, current, now))
+            issue = replace(issue, at=_after_failures(own, current.start, now))
+    elif observed.secret is not None and is_federated(observed.secret):
+        since = observed.secret.written_at or now
+        issue = Issue(reason=SWITCH, at=_after_failures(own, since, now), planned=True)
+    else:
+        issue = _unplanned(desired, observed.application, observed.secret, now, policy)
     if issue is None or len(own) < MOST:
         return issue
     moments = revocations(desired, observed, now, policy)
@@ -70,7 +82,7 @@ def due(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> 
 
 def next_planned(desired: Desired, observed: Observed) -> datetime | None:
     """Return when the Secret's credential is to be replaced; None if it holds none."""
-    if desired.credential is None or observed.application is None:
+    if not isinstance(desired.credential, IssuePolicy) or observed.application is None:
         return None
     current = published(observed.secret, observed.application.credentials)
     if current is None:
@@ -95,14 +107,14 @@ def is_rotated(asked: datetime, secret: SecretState | None, current: DatedCreden
 
 
 def _planned(
-    desired: Desired, secret: SecretState | None, current: DatedCredential, now: datetime
-) -> Issue | None:
+    desired: Desired, policy: IssuePolicy, secret: SecretState | None, current: DatedCredential,
+    now: datetime,
+) -> Issue | None:  # fmt: skip
     """A change of type, a renewal or a rotation; one that comes too late is urgent."""
-    policy, asked = desired.credential, desired.requests.rotate_at
-    planned = now < current.end
-    if policy is not None and current.type is not policy.type:
-        return Issue(reason="CredentialTypeChanged", at=now, planned=planned)
-    if policy is not None and now >= renew_at(policy, current, desired.registration.uid):
+    asked, planned = desired.requests.rotate_at, now < current.end
+    if current.type is not policy.type:
+        return Issue(reason=SWITCH, at=now, planned=planned)
+    if now >= renew_at(policy, current, desired.registration.uid):
         return Issue(reason=RENEWAL, at=now, planned=planned)
     if asked is not None and asked <= now and not is_rotated(asked, secret, current):
         return Issue(reason=ROTATION, at=now, planned=planned)
@@ -161,11 +173,9 @@ def _is_first(password: DatedCredential, application: Application, policy: Polic
     return made is not None and password.start - made < policy.replication_window
 
 
-def _after_failures(
-    own: list[DatedCredential], current: DatedCredential, now: datetime
-) -> datetime:
+def _after_failures(own: list[DatedCredential], since: datetime, now: datetime) -> datetime:
     """Return when a planned issue may be tried again: each try that failed may have left one."""
-    unpublished = [p for p in own if p.start > current.start]
+    unpublished = [p for p in own if p.start > since]
     if not unpublished:
         return now
     pause: timedelta = min(_FIRST_PAUSE * 2 ** (len(unpublished) - 1), _LONGEST_PAUSE)

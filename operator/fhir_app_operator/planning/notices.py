@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import Condition
+from fhir_app_operator.planning import federation
 from fhir_app_operator.planning.conditions import ABNORMAL, find
 from fhir_app_operator.planning.credentials import ours
 from fhir_app_operator.planning.differences import changed_properties
@@ -23,6 +24,7 @@ from fhir_app_operator.planning.model import (
     RestoreApplication,
     RestoreServicePrincipal,
     RevokeCredential,
+    SetFederatedIdentityCredential,
     UpdateApplication,
     WriteSecret,
 )
@@ -90,6 +92,8 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("application")
             case RestoreServicePrincipal() | CreateServicePrincipal():
                 found.append("service_principal")
+            case SetFederatedIdentityCredential():
+                found.append("credential")
             case WriteSecret():
                 found.append("secret")
             case IssueCredential() if not _is_planned(action):
@@ -139,12 +143,16 @@ def unmanaged(desired: Desired, application: Application) -> str:
     own = {credential.key_id for credential in ours(desired, application.credentials)}
     secrets = sum(password.key_id not in own for password in application.passwords)
     certificates = sum(key.key_id not in own for key in application.keys)
+    mine = {each.name for each in federation.ours(desired.registration, application.federated)}
+    federated = sum(each.name not in mine for each in application.federated)
     declared = {entry.value for entry in desired.application.app_roles}
     declared |= {entry.value for entry in desired.application.scopes}
     roles = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.app_roles)
     scopes = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.scopes)
-    counts = ((secrets, "client secret"), (certificates, "certificate"), (roles, "app role"),
-              (scopes, "scope"))  # fmt: skip
+    counts = (
+        (secrets, "client secret"), (certificates, "certificate"),
+        (federated, "federated credential"), (roles, "app role"), (scopes, "scope"),
+    )  # fmt: skip
     return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from fhir_app_operator.api import names
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import credentials, issuance, retirement
+from fhir_app_operator.planning import credentials, federation, issuance, retirement
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
@@ -24,7 +24,9 @@ from fhir_app_operator.planning.model import (
     CreateServicePrincipal,
     DeleteApplication,
     Desired,
+    Federation,
     IssueCredential,
+    IssuePolicy,
     Observed,
     Policy,
     Purge,
@@ -56,12 +58,13 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 8 | no service principal                              | CreateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
     |   |                                                   | enabled role or scope first)     |
-    |10 | the clocks differ too much                        | WriteSecret as in row 13, else   |
+    |10 | the clocks differ too much                        | WriteSecret as in row 14, else   |
     |   |                                                   | Waiting ClockSkew                |
     |11 | credentials past their overlap or grace           | RevokeCredential, each           |
     |12 | no good credential in the Secret, or one to renew | RecordIntent, then               |
     |   | or to rotate                                      | IssueCredential for that intent  |
-    |13 | the Secret's data or metadata differ              | WriteSecret                      |
+    |13 | a ServiceAccount is not trusted, or otherwise     | SetFederatedIdentityCredential   |
+    |14 | the Secret's data or metadata differ              | WriteSecret                      |
 
     Raises:
         Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 12.
@@ -78,6 +81,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
         # First what must go, so that issues that fail again and again cannot pile up.
         partial(_revocations, desired, observed, now, policy),
         partial(_credential, desired, observed, now, policy),
+        partial(federation.missing, desired, observed),
         partial(_secret, desired, observed, application),
     )
     return next((actions for step in steps if (actions := step())), ())
@@ -116,10 +120,15 @@ def deletion_plan(
         return _purges(observed) if purge else ()
     if registration.owner_tag not in application.tags:
         return ()
+    reason = "RegistrationDeleted"
     revoked = [
-        RevokeCredential(type=p.type, key_id=p.key_id, reason="RegistrationDeleted")
+        RevokeCredential(type=p.type, key_id=p.key_id, reason=reason)
         for p in application.credentials
         if registration.nonce_of(p.display_name) is not None
+    ]
+    revoked += [
+        federation.revoke(each, reason)
+        for each in federation.ours(registration, application.federated)
     ]
     return (*revoked, DeleteApplication())
 
@@ -150,7 +159,11 @@ def next_due(
         moments.append(issue.at)
     elif (planned := issuance.next_planned(desired, observed)) is not None:
         moments.append(planned)
-    elif desired.credential and observed.secret and observed.secret.written_at:
+    elif (
+        isinstance(desired.credential, IssuePolicy)
+        and observed.secret
+        and (observed.secret.written_at)
+    ):
         moments.append(observed.secret.written_at + policy.replication_window)
     return min(moments, default=None)
 
@@ -224,7 +237,7 @@ def _credential(
     desired: Desired, observed: Observed, now: datetime, policy: Policy
 ) -> tuple[Action, ...]:
     issue = issuance.due(desired, observed, now, policy)
-    if issue is None or desired.credential is None:
+    if issue is None or not isinstance(desired.credential, IssuePolicy):
         return ()
     if issue.at > now:
         return _later(issue, now)
@@ -284,8 +297,11 @@ def skewed(observed: Observed, policy: Policy) -> Waiting | None:
 
 def _secret(desired: Desired, observed: Observed, application: Application) -> tuple[Action, ...]:
     secret = observed.secret
+    federated = isinstance(desired.credential, Federation)
     if secret is None:
-        return (WriteSecret(reason="SecretMissing"),)
+        return (WriteSecret(reason="SecretMissing", federated=federated),)
+    if federated and not credentials.is_federated(secret):
+        return (WriteSecret(reason="CredentialTypeChanged", federated=True),)
     wanted = resolved(desired.connection, application.app_id)
     unwanted = secret.holds_credential and desired.credential is None
     moved = secret.owner_reference != desired.secret_owned

@@ -15,7 +15,7 @@ from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.planning.credentials import published, seconds
 from fhir_app_operator.planning.issuance import is_rotated
-from fhir_app_operator.planning.model import Desired, Observed, Policy, Requests
+from fhir_app_operator.planning.model import Desired, IssuePolicy, Observed, Policy, Requests
 from fhir_app_operator.planning.retirement import REVOCATION, revocations
 
 _RFC_3339: Final = re.compile(
@@ -76,7 +76,7 @@ def is_rotation_done(desired: Desired, observed: Observed, now: datetime) -> boo
     asked = desired.requests.rotate_at
     if asked is None or asked > now or observed.application is None:
         return False
-    if desired.credential is None:
+    if not isinstance(desired.credential, IssuePolicy):
         return True
     current = published(observed.secret, observed.application.credentials)
     return current is not None and is_rotated(asked, observed.secret, current)

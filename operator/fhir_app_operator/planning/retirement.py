@@ -6,20 +6,30 @@ workload may still use. Retirement counts from the Secret's `written-at`, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from fhir_app_operator.planning.credentials import MOST, ours, overlap, published
+from fhir_app_operator.planning import federation
+from fhir_app_operator.planning.credentials import (
+    MOST,
+    is_federated,
+    ours,
+    overlap,
+    overlap_ends,
+    published,
+)
 from fhir_app_operator.planning.model import (
+    Application,
     DatedCredential,
     Desired,
+    Federation,
     IssuePolicy,
     Observed,
-    PasswordCredential,
     Policy,
     RevokeCredential,
+    SecretState,
 )
 
 UNMANAGED: Final = "CredentialUnmanaged"
@@ -38,15 +48,62 @@ def revocations(
     """
     if observed.application is None:
         return []
-    own = ours(desired, observed.application.credentials)
+    dated = _dated(desired, observed, observed.application, now, policy)
+    federated = federation.revocations(desired, observed, now)
+    found = [*dated, *federated, *_unmanaged(desired, observed, observed.application, now)]
+    return sorted(found, key=lambda moment: (moment[0], moment[1].key_id))
+
+
+def _dated(
+    desired: Desired, observed: Observed, application: Application, now: datetime, policy: Policy
+) -> Iterable[Moment]:
+    own = ours(desired, application.credentials)
     if desired.credential is None:
         return [_moment(now, p, "CredentialNotWanted") for p in own]
+    if isinstance(desired.credential, Federation):
+        return _superseded(desired, observed.secret, own)
     holdings = _Holdings(
         desired=desired, wanted=desired.credential, observed=observed, now=now, policy=policy,
-        own=own, current=published(observed.secret, observed.application.credentials),
+        own=own, current=published(observed.secret, application.credentials),
     )  # fmt: skip
-    found = [*holdings.retired(), *holdings.unmanaged(observed.application.passwords)]
-    return sorted(found, key=lambda moment: (moment[0], moment[1].key_id))
+    return holdings.retired()
+
+
+def _superseded(
+    desired: Desired, secret: SecretState | None, own: list[DatedCredential]
+) -> Iterator[Moment]:
+    """Yield what goes after a switch to federated credentials: all of ours, after the overlap."""
+    if secret is None or secret.written_at is None or not is_federated(secret):
+        return
+    if desired.credential is None:
+        return
+    ends = overlap_ends(desired.credential, desired.requests, secret.written_at)
+    for credential in own:
+        at = min(ends, max(credential.end, secret.written_at))
+        yield _moment(at, credential, "OverlapEnded")
+
+
+def _unmanaged(
+    desired: Desired, observed: Observed, application: Application, now: datetime
+) -> Iterator[Moment]:
+    """Yield when those of others go, if they are to: once ours works, after an overlap.
+
+    Whoever used one has that long to change over to the Secret, or to tell its author.
+    """
+    secret, current = observed.secret, published(observed.secret, application.credentials)
+    works = is_federated(secret) or (current is not None and now < current.end)
+    if not desired.remove_unmanaged or desired.credential is None or not works:
+        return
+    since = (secret.written_at if secret else None) or now
+    length = overlap(desired.credential)
+    own = {p.key_id for p in ours(desired, application.credentials)}
+    for credential in application.credentials:
+        if credential.key_id not in own:
+            yield _moment(max(since, credential.start) + length, credential, UNMANAGED)
+    mine = federation.ours(desired.registration, application.federated)
+    for each in application.federated:
+        if each not in mine:
+            yield since + length, federation.revoke(each, UNMANAGED)
 
 
 def _moment(at: datetime, credential: DatedCredential, reason: str) -> Moment:
@@ -75,23 +132,6 @@ class _Holdings:
             moments = [found for rule in rules if (found := rule(credential)) is not None]
             if moments:
                 yield min(moments, key=lambda moment: moment[0])
-
-    def unmanaged(self, passwords: tuple[PasswordCredential, ...]) -> Iterator[Moment]:
-        """Yield when those of others go, if they are to: once ours works, after an overlap.
-
-        Whoever used one has that long to change over to the Secret, or to tell its author.
-        """
-        if not self.desired.remove_unmanaged or self.current is None or self._expired:
-            return
-        own = {p.key_id for p in self.own}
-        for credential in passwords:
-            if credential.key_id not in own:
-                seen = max(self._written_at, credential.start)
-                yield _moment(seen + overlap(self.wanted), credential, UNMANAGED)
-
-    @property
-    def _expired(self) -> bool:
-        return self.current is not None and self.now >= self.current.end
 
     @property
     def _written_at(self) -> datetime:

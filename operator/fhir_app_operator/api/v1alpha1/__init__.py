@@ -11,6 +11,7 @@ from fhir_app_operator.api.v1alpha1.credential import (
     ClientSecret,
     Credential,
     CredentialType,
+    Federated,
     IssuedCertificate,
     UnmanagedPolicy,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "CustomScope",
     "DeletionPolicy",
     "EntraTenant",
+    "Federated",
     "FhirAppRegistration",
     "IssuedCertificate",
     "LabelSelector",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from fhir_app_operator.api.v1alpha1.schema import ApiModel, Duration, rule, rules
+from fhir_app_operator.api.v1alpha1.schema import (
+    ApiModel,
+    Duration,
+    NameReference,
+    rule,
+    rules,
+)
 
 
 class CredentialType(StrEnum):
@@ -15,6 +21,7 @@ class CredentialType(StrEnum):
 
     CLIENT_SECRET = "ClientSecret"  # noqa: S105 - the name of a type, not a secret
     CERTIFICATE = "Certificate"
+    FEDERATED_IDENTITY = "FederatedIdentity"
 
 
 def _lifetime(longest: str, in_words: str) -> tuple[dict[str, str], ...]:
@@ -87,14 +94,46 @@ class UnmanagedPolicy(StrEnum):
     REMOVE = "Remove"
 
 
+_ServiceAccounts = Annotated[
+    tuple[NameReference, ...],
+    Field(
+        min_length=1,
+        max_length=20,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+        },
+    ),
+]  # fmt: skip
+
+
+class Federated(ApiModel):
+    """Tokens of Kubernetes ServiceAccounts instead of a secret (workload identity federation)."""
+
+    service_accounts: _ServiceAccounts = Field(
+        description="The ServiceAccounts, in the registration's namespace, whose Pods are the "
+        "client."
+    )
+    issuer: Annotated[str, Field(pattern=r"^https://\S+$", max_length=600)] | None = Field(
+        default=None,
+        description="The `iss` claim of their tokens; Entra reads the keys there. Default: what "
+        "the API server says.",
+    )
+    audience: Annotated[str, Field(pattern=r"^\S+$", min_length=1, max_length=600)] | None = Field(
+        default=None,
+        description="The `aud` claim of their tokens. Default: that of the tenant's cloud, "
+        "such as `api://AzureADTokenExchange`.",
+    )
+
+
 class Credential(ApiModel):
     """How a client proves who it is; exactly one type."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "[has(self.clientSecret), has(self.certificate)].filter(x, x).size() == 1",
-                "`credential` must have exactly one of clientSecret and certificate",
+                "[has(self.clientSecret), has(self.certificate), has(self.federated)]"
+                ".filter(x, x).size() == 1",
+                "`credential` must have exactly one of clientSecret, certificate and federated",
             )
         )
     )
@@ -102,9 +141,12 @@ class Credential(ApiModel):
     certificate: Certificate | None = Field(
         default=None, description="A certificate, with whose key the client signs assertions."
     )
+    federated: Federated | None = Field(
+        default=None, description="ServiceAccount tokens: no secret at all."
+    )
     unmanaged: UnmanagedPolicy = Field(
         default=UnmanagedPolicy.REPORT,
-        description="Client secrets that others made on the application. `Report`: they are "
+        description="Credentials that others made on the application. `Report`: they are "
         "counted in the message of `Synced`. `Remove`: they go once the Secret holds a credential "
         "that works and `overlap` has passed since then and since they were made.",
     )

@@ -24,10 +24,12 @@ class CredentialStatus(ApiModel):
     """One credential of the application that the operator made."""
 
     type: CredentialType = Field(description="What it is.")
-    key_id: str = Field(description="Its key id in Entra.", max_length=64)
+    key_id: str = Field(
+        description="Its key id in Entra; the name of a federated credential.", max_length=64
+    )
     state: CredentialState = Field(description="`Active`: in the Secret. `Retiring`: replaced.")
-    start_time: Time = Field(description="Valid from.")
-    end_time: Time = Field(description="Valid until.")
+    start_time: Time | None = Field(default=None, description="Valid from; not if federated.")
+    end_time: Time | None = Field(default=None, description="Valid until; not if federated.")
     retired_at: Time | None = Field(
         default=None, description="When it was first seen not to be in the Secret any more."
     )
@@ -68,7 +70,7 @@ class RegistrationStatus(ApiModel):
     credentials: Annotated[
         tuple[CredentialStatus, ...],
         Field(
-            max_length=32,
+            max_length=52,
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["keyId"],

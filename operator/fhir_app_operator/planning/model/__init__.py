@@ -15,6 +15,7 @@ from fhir_app_operator.planning.model.actions import (
     RestoreApplication,
     RestoreServicePrincipal,
     RevokeCredential,
+    SetFederatedIdentityCredential,
     UpdateApplication,
     WriteSecret,
 )
@@ -29,7 +30,10 @@ from fhir_app_operator.planning.model.application import (
     ResourceAccess,
 )
 from fhir_app_operator.planning.model.credential import (
+    CredentialPolicy,
     DatedCredential,
+    FederatedIdentityCredential,
+    Federation,
     Intent,
     IssuePolicy,
     KeyCredential,
@@ -60,10 +64,13 @@ __all__ = [
     "ApplicationChanges",
     "CreateApplication",
     "CreateServicePrincipal",
+    "CredentialPolicy",
     "DatedCredential",
     "DeleteApplication",
     "Desired",
     "DesiredApplication",
+    "FederatedIdentityCredential",
+    "Federation",
     "Intent",
     "IssueCredential",
     "IssuePolicy",
@@ -84,6 +91,7 @@ __all__ = [
     "RevokeCredential",
     "SecretState",
     "SecretTemplate",
+    "SetFederatedIdentityCredential",
     "UpdateApplication",
     "WriteSecret",
 ]

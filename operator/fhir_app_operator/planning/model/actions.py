@@ -7,7 +7,7 @@ from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import ApplicationChanges
-from fhir_app_operator.planning.model.credential import IssuePolicy
+from fhir_app_operator.planning.model.credential import FederatedIdentityCredential, IssuePolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +71,22 @@ class IssueCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetFederatedIdentityCredential:
+    """Upsert by name: a second try can never make a second one."""
+
+    credential: FederatedIdentityCredential
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSecret:
-    """Bring the Secret's other data and metadata in order; the credential in it stays."""
+    """Bring the Secret's other data and metadata in order; the credential in it stays.
+
+    With `federated` it goes: from then on the Secret tells what workload identity needs.
+    """
 
     reason: str
+    federated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +122,7 @@ Action = (
     | CreateServicePrincipal
     | RecordIntent
     | IssueCredential
+    | SetFederatedIdentityCredential
     | WriteSecret
     | RevokeCredential
     | DeleteApplication

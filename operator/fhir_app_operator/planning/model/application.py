@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from fhir_app_operator.planning.model.credential import (
     DatedCredential,
+    FederatedIdentityCredential,
     KeyCredential,
     PasswordCredential,
 )
@@ -83,6 +84,8 @@ class Application:
     passwords: tuple[PasswordCredential, ...] = ()
     keys: tuple[KeyCredential, ...] = ()
     """Read only where some of them may be ours: Graph limits that read."""
+    federated: tuple[FederatedIdentityCredential, ...] = ()
+    """Read only where some of them may be ours."""
     created_at: datetime | None = None
 
     @property
@@ -98,10 +101,17 @@ class Application:
 
     def without_credential(self, key_id: str) -> Application:
         """Return the application as it is once the credential with that key id was removed."""
-        passwords = tuple(p for p in self.passwords if p.key_id != key_id)
         return replace(
-            self, passwords=passwords, keys=tuple(k for k in self.keys if k.key_id != key_id)
+            self,
+            passwords=tuple(p for p in self.passwords if p.key_id != key_id),
+            keys=tuple(k for k in self.keys if k.key_id != key_id),
+            federated=tuple(f for f in self.federated if f.name != key_id),
         )
+
+    def with_federated(self, credential: FederatedIdentityCredential) -> Application:
+        """Return the application as it is once `credential` was made or changed."""
+        others = tuple(f for f in self.federated if f.name != credential.name)
+        return replace(self, federated=(*others, credential))
 
     def with_changes(self, changes: ApplicationChanges) -> Application:
         """Return the application as it is once Graph accepted `changes`.

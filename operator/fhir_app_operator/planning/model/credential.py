@@ -31,6 +31,16 @@ class KeyCredential:
     end: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedIdentityCredential:
+    """Whose tokens the application takes instead of a secret; its name is its identity."""
+
+    name: str
+    issuer: str
+    subject: str
+    audience: str
+
+
 DatedCredential = PasswordCredential | KeyCredential
 """What starts and ends, and is told apart by a key id."""
 
@@ -57,6 +67,17 @@ class Requests:
     """Issue a new credential, unless the Secret's is younger than this."""
     revoke_previous_at: datetime | None = None
     """Retire at once what had been replaced by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """The federated credentials that a manifest asks for, no more and no less."""
+
+    type: ClassVar[CredentialType] = CredentialType.FEDERATED_IDENTITY
+    credentials: tuple[FederatedIdentityCredential, ...]
+
+
+CredentialPolicy = IssuePolicy | Federation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

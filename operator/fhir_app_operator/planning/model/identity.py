@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -45,6 +47,16 @@ class Registration:
     def key_id(self, nonce: str) -> str:
         """The key id that the certificate of `nonce` is registered under: ours to choose."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, self.credential_name(nonce)))
+
+    @property
+    def federated_prefix(self) -> str:
+        """How the names of our federated credentials begin."""
+        return f"{CREDENTIAL_PREFIX}-{self.uid}-"
+
+    def federated_name(self, issuer: str, subject: str, audience: str) -> str:
+        """The name of a federated credential, which decides all that is in it."""
+        content = json.dumps([issuer, subject, audience])
+        return f"{self.federated_prefix}{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def nonce_of(self, display_name: str | None) -> str | None:
         """The nonce in a credential's display name; None for a credential that is not ours."""

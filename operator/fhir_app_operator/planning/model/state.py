@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
-from fhir_app_operator.planning.model.credential import Intent, IssuePolicy, Requests
+from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
 from fhir_app_operator.planning.model.identity import Registration
 
 
@@ -39,7 +39,7 @@ class SecretState:
     """What was published in it last; None: nothing that we know of."""
     holds_credential: bool = False
     credential_intact: bool = False
-    """The credential is the one that we wrote."""
+    """The credential is the one that we wrote; true without one, if it is federated."""
     key_id: str | None = None
     nonce: str | None = None
     expires_at: datetime | None = None
@@ -52,7 +52,7 @@ class Desired:
 
     registration: Registration
     application: DesiredApplication
-    credential: IssuePolicy | None
+    credential: CredentialPolicy | None
     """None: the type has no credential, its Secret must not hold one."""
     connection: Mapping[str, str]
     """The Secret's data without the credential; `{appId}` stands for the own client id."""
