@@ -10,6 +10,8 @@ from fhir_app_operator.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.control_plane
 RESYNC = timedelta(hours=1)
+WRITES = 15
+"""Of the pass that makes a Service, to Kubernetes and to Graph."""
 
 
 async def snapshot(lab, name):
@@ -17,7 +19,7 @@ async def snapshot(lab, name):
     return [body and body["metadata"]["resourceVersion"] for body in found]
 
 
-@pytest.mark.parametrize("writes", range(10))
+@pytest.mark.parametrize("writes", range(WRITES))
 async def test_a_pass_ends_where_leadership_does(lab, writes):
     await lab.ready("Resource")
     name = await lab.register("Service")
@@ -39,6 +41,29 @@ async def test_a_pass_ends_where_leadership_does(lab, writes):
     mark = f"fhirapps.dev/registration:{lab.namespace}/{name}"
     applications = [e.document for e in lab.emulator.directory.store.all("application")]
     assert len([a for a in applications if mark in a["tags"]]) == 1
+
+
+@pytest.mark.parametrize("writes", range(WRITES))
+async def test_a_hand_over_leaves_no_credential_behind_that_nobody_holds(lab, writes):
+    await lab.ready("Resource")
+    name = await lab.register("Service")
+    lab.gate.left, lab.gate.lets_finish = writes, True
+    assert (await lab.reconcile(name)).result == "waiting"
+    assert "NotLeading" not in str(await lab.status(name))
+    secret = await lab.read("secret", name)
+    held = {secret["metadata"]["annotations"].get("fhirapps.dev/key-id")} if secret else set()
+    mark = f"fhirapps.dev/registration:{lab.namespace}/{name}"
+    for entity in lab.emulator.directory.store.all("application"):
+        if mark in entity.document["tags"]:
+            made = {p["keyId"] for p in entity.document["passwordCredentials"]}
+            assert made <= held
+
+    successor = lab.restarted()
+    lab.gate.left = None
+    await successor.settle(name)
+    await successor.world.connections.close()
+    assert (await lab.conditions(name))["Ready"] == ("True", "Succeeded")
+    assert await lab.accepts(name)
 
 
 async def test_a_deletion_stops_there_as_well(lab, service):

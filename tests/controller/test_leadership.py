@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhir_app_operator.controller.fence import Fence, elapsed
+from fhir_app_operator.controller.fence import Fence, elapsed, finishing
 from fhir_app_operator.controller.leadership import Candidate, LostLease, Timings, Unopposed
 from fhir_app_operator.errors import Conflict, NotLeading, Stalled, Waiting
 from fhir_app_operator.kube.leases import Leases
@@ -428,6 +428,19 @@ async def test_whoever_is_alone_for_certain_asks_nobody():
     alone.raise_if_lost()
     with pytest.raises(NotLeading):
         fence.check()
+
+
+async def test_on_the_way_out_only_what_has_begun_is_finished():
+    fence = Fence(now)
+    fence.open_until(now() + 7)
+    fence.wind_down()
+    with pytest.raises(NotLeading):
+        fence.check()
+    with finishing():
+        fence.check()
+        await asyncio.sleep(7)
+        with pytest.raises(NotLeading):  # but never without the Lease
+            fence.check()
 
 
 def test_the_clock_goes_on():

@@ -126,6 +126,20 @@ def secret(clinic, name):
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
+def applications(clinic, name):
+    mark = f"fhirapps.dev/registration:clinic/{name}"
+    made = clinic.emulator("GET", "/objects")["applications"]
+    return [application for application in made if mark in application["tags"]]
+
+
+def start_wave(clinic, kind):
+    """Create registrations; return their names once the operator is in the middle of them."""
+    names = [f"{kind}-{number}" for number in range(12)]
+    clinic.create({"apiVersion": "v1", "kind": "List", "items": [service(n) for n in names]})
+    clinic.wait(lambda: len(clinic.graph_calls("POST", "PATCH")) >= 8, "it is at work")
+    return names
+
+
 def test_a_standby_is_ready_and_leaves_the_work_to_the_leader(replicas, clinic):
     leader, standby = replicas.roles()
     base = standby.metrics_url.removesuffix("/metrics")
@@ -169,12 +183,25 @@ def test_after_sigterm_the_other_one_leads_at_once(replicas, clinic):
     replicas.restart(leader)
 
 
+def test_sigterm_in_the_middle_of_work_leaves_nothing_behind(replicas, clinic):
+    leader, standby = replicas.roles()
+    replicas.quiet()
+    names = start_wave(clinic, "leaving")
+    asked = time.time()
+    assert leader.stop(signal.SIGTERM) == 0
+    taken = seconds(replicas.taken_over_by(standby)["acquireTime"])
+    assert taken - asked < 5  # 2 s on a machine that has nothing else to do
+    clinic.wait_ready(*names)
+    for name in names:
+        (application,) = applications(clinic, name)
+        assert len(application["passwordCredentials"]) == 1, name
+    replicas.restart(leader)
+
+
 def test_a_leader_that_was_stopped_starts_no_write_when_it_wakes(replicas, clinic):
     leader, standby = replicas.roles()
     replicas.quiet()
-    names = [f"wave-{number}" for number in range(12)]
-    clinic.create({"apiVersion": "v1", "kind": "List", "items": [service(n) for n in names]})
-    clinic.wait(lambda: len(clinic.graph_calls("POST", "PATCH")) >= 8, "it is at work")
+    names = start_wave(clinic, "stopped")
     os.kill(leader.pid, signal.SIGSTOP)
     try:
         clinic.wait(lambda: leads(standby), "the standby leads")
@@ -187,8 +214,6 @@ def test_a_leader_that_was_stopped_starts_no_write_when_it_wakes(replicas, clini
     assert logged(leader, "lost the Lease")
     assert clinic.graph_calls(*WRITES) == []
     for name in names:
-        made = [a for a in clinic.emulator("GET", "/objects")["applications"]
-                if f"fhirapps.dev/registration:clinic/{name}" in a["tags"]]  # fmt: skip
-        assert len(made) == 1, name
+        assert len(applications(clinic, name)) == 1, name
         assert service_token(secret(clinic, name), clinic.trust), name
     replicas.restart(leader)

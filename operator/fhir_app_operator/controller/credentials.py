@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from fhir_app_operator.api.v1alpha1 import CredentialType, PendingCredential
 from fhir_app_operator.controller import certificates, observe, publication
 from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.fence import finishing
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError, Waiting
@@ -94,12 +95,21 @@ async def issue(world: World, work: Pass, connection: Connection, action: IssueC
     else:
         made = await _ask_for_secret(world, work, connection, action)
     work.observed = replace(work.observed, application=application.with_credential(made.credential))
+    with finishing():
+        await _deliver(world, work, connection, made, action.nonce)
+
+
+async def _deliver(
+    world: World, work: Pass, connection: Connection, made: _Made, nonce: str
+) -> None:
+    """Try a credential and publish it; nobody can ask for its value again."""
+    app_id = work.known_application().app_id
     delivery = publication.Delivery()
     try:
-        await _probe(world, connection, application.app_id, made.proof)
+        await _probe(world, connection, app_id, made.proof)
         credential = NewCredential(
             type=made.credential.type, values=made.values, key_id=made.credential.key_id,
-            nonce=action.nonce, expires_at=made.credential.end, written_at=world.clock(),
+            nonce=nonce, expires_at=made.credential.end, written_at=world.clock(),
         )  # fmt: skip
         await publication.publish(world, work, credential, delivery)
     except OperatorError:

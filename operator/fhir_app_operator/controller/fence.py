@@ -8,12 +8,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from fhir_app_operator.errors import NotLeading
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+_FINISHING: ContextVar[bool] = ContextVar("finishing", default=False)
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Mark what must not be left half done while the process still leads, even on its way out."""
+    token = _FINISHING.set(True)
+    try:
+        yield
+    finally:
+        _FINISHING.reset(token)
+
+
+def is_finishing() -> bool:
+    """Return whether the caller is inside `finishing`."""
+    return _FINISHING.get()
 
 
 def elapsed() -> float:
@@ -31,6 +50,7 @@ class Fence:
     def __init__(self, clock: Callable[[], float] = elapsed) -> None:
         self._clock = clock
         self._until = -math.inf
+        self._is_winding_down = False
 
     @property
     def is_open(self) -> bool:
@@ -43,12 +63,16 @@ class Fence:
         Raises:
             NotLeading: it must not.
         """
-        if not self.is_open:
+        if not self.is_open or (self._is_winding_down and not is_finishing()):
             raise NotLeading
 
     def open_until(self, moment: float) -> None:
         """Let writes start before `moment` of the clock; `math.inf`: for ever."""
         self._until = moment
+
+    def wind_down(self) -> None:
+        """Let only that be written, from now on, which finishes something begun."""
+        self._is_winding_down = True
 
     def close(self) -> None:
         """Let no further write start."""

@@ -251,10 +251,12 @@ def _process_name() -> str:
 async def _hand_over(
     queue: WorkQueue[Key], fence: Fence, leadership: Candidate | Unopposed
 ) -> None:
-    """Let running passes end, then release the Lease.
+    """Let running passes end at their next write, then release the Lease.
 
-    A leader that is none any more has nothing to wait for: its passes may write nothing.
+    Only a credential that was issued is still published: nobody else can have its value. A leader
+    that is none any more has nothing to wait for: its passes may write nothing.
     """
+    fence.wind_down()
     await queue.drain(_DRAIN_SECONDS if fence.is_open else 0.0)
     await leadership.release()
 
