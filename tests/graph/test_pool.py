@@ -25,6 +25,7 @@ class Connection(httpx.AsyncBaseTransport):
         return httpx.Response(200, content=b"hello")
 
     async def aclose(self):
+        await asyncio.sleep(0.1)
         self.closed = True
 
 
@@ -113,6 +114,19 @@ async def test_what_a_wave_leaves_idle_is_closed_after_a_while():
     await asyncio.sleep(IDLE_SECONDS + 1)
     await server.get()
     assert [c.closed for c in server.connections].count(True) == 3
+
+
+async def test_all_idle_connections_may_be_taken_while_an_old_one_is_closed():
+    server = Server(size=4)
+    await at_once(server, 4)
+    await asyncio.sleep(IDLE_SECONDS + 1)
+    first = asyncio.create_task(server.get())
+    await asyncio.sleep(0.05)
+    server.gate.clear()
+    others = [asyncio.create_task(server.get()) for _ in range(3)]
+    assert await first == "hello"
+    server.gate.set()
+    assert await asyncio.gather(*others) == ["hello"] * 3
 
 
 async def test_closing_leaves_no_connection_open_not_even_one_in_use():

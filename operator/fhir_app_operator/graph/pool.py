@@ -83,7 +83,8 @@ class Pool(httpx.AsyncBaseTransport):
             return
         now = asyncio.get_running_loop().time()
         self._idle.append(_Idle(transport, now))
-        while now - self._idle[0].since > IDLE_SECONDS:
+        # Others take connections while one is being closed: even the one that was put back here.
+        while self._idle and now - self._idle[0].since > IDLE_SECONDS:
             await self._idle.popleft().transport.aclose()
 
     @override
