@@ -57,6 +57,11 @@ class OperatorProcess:
         return self._program.log
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that it gets: settings, and the files that it reads."""
+        return self._program.environment
+
+    @property
     def metrics_url(self) -> str:
         """Where its metrics are."""
         return f"http://{self._address}/metrics"
