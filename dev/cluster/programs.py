@@ -67,6 +67,7 @@ class Files:
 
     folder: Path
     url: str
+    etcd_url: str
     ca_pem: bytes
     service_account_public_key: bytes
 
@@ -88,7 +89,8 @@ def write_files(folder: Path, ports: Ports) -> Files:
     """Make new keys and certificates, and write what the programs and the administrator read."""
     authority, accounts = Authority(), signing_key()
     url = f"https://{LOOPBACK}:{ports.api_server}"
-    files = Files(folder, url, authority.pem, accounts.public)
+    etcd_url = f"https://{LOOPBACK}:{ports.etcd_client}"
+    files = Files(folder, url, etcd_url, authority.pem, accounts.public)
     for part in ("pki", "etcd"):
         (folder / part).mkdir(mode=0o700)
     files.pki("ca.crt").write_bytes(authority.pem)

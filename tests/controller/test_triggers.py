@@ -2,7 +2,12 @@
 
 import pytest
 
-from fhir_app_operator.controller.handlers import Backoffs, Triggers, kopf_settings
+from fhir_app_operator.controller.handlers import (
+    Backoffs,
+    Triggers,
+    kopf_settings,
+    watched_paths,
+)
 from fhir_app_operator.controller.keys import Index, RegistrationKey, TenantKey
 
 SERVER = RegistrationKey("clinic", "fhir-server")
@@ -279,3 +284,16 @@ def test_whoever_takes_over_looks_at_everything_and_first_at_what_waits(standby,
     ]  # fmt: skip
     standby.registration(registration("done", generation=2))
     assert added[4:] == [("clinic/done", True)]
+
+
+def test_a_listing_after_the_first_makes_everything_known_calm_work(triggers, added):
+    for path in watched_paths(watch_secrets=True):
+        triggers.listed(path)
+    for name in ("fhir-server", "portal"):
+        triggers.registration(registration(name, kind=None))
+    added.clear()
+    triggers.listed("/api/v1/secrets")
+    assert added == [("clinic/fhir-server", False), ("clinic/portal", False)]
+    added.clear()
+    triggers.listed("/api/v1/namespaces")
+    assert added == []

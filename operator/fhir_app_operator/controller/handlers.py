@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -32,17 +33,24 @@ _PATHS: Final = (
     "/api/v1/namespaces",
 )
 _SECRETS: Final = "/api/v1/secrets"
+_OURS: Final = frozenset({_PATHS[0], _SECRETS})
 
 
+WatchSettings = kopf.OperatorSettings
+
+
+@dataclass(frozen=True, slots=True)
 class Backoffs:
     """Endless jittered delays: Kopf would end the process after a minute of failing answers."""
 
+    longest: float = 30.0
+
     def __iter__(self) -> Iterator[float]:
-        """Yield delays between half a second and 30 seconds, for ever."""
+        """Yield delays from half a second up to `longest` seconds, for ever."""
         delay = 0.5
         while True:
             yield random.uniform(delay / 2, delay)  # noqa: S311 - jitter
-            delay = min(30.0, delay * 2)
+            delay = min(self.longest, delay * 2)
 
 
 class Add(Protocol):
@@ -78,6 +86,19 @@ class Triggers:
         self._leading = False
         self._waited_for: set[RegistrationKey] = set()
         self._seen: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+        self._listed: set[str] = set()
+
+    def listed(self, path: str) -> None:
+        """The API server answered a listing of `path`, instead of going on with the watch.
+
+        Any but the first says that events were lost (410 Gone): what was deleted meanwhile is in
+        no listing. So everything that is known is looked at again.
+        """
+        first = path not in self._listed
+        self._listed.add(path)
+        if not first and path in _OURS:
+            for key in self._index.all():
+                self._add(key, urgent=False)
 
     def lead(self) -> None:
         """Queue what was seen so far as if it were listed now; from now on, whatever happens."""
@@ -261,6 +282,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = Backoffs()
+    # Only the sign-in is retried with it, when a token cannot be read: it may be there in a moment.
+    settings.execution.default_backoff = 5
     settings.watching.label_selectors["v1/secrets"] = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
     settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.reconnect_backoff = 1

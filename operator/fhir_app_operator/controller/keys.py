@@ -153,6 +153,10 @@ class Index:
         """Return how many registrations refer to `tenant`."""
         return self._by_tenant.size(tenant)
 
+    def all(self) -> list[RegistrationKey]:
+        """Return all registrations."""
+        return list(self._references)
+
     def in_namespace(self, namespace: str) -> list[RegistrationKey]:
         """Return the registrations in `namespace`."""
         return self._by_namespace.of(namespace)

@@ -53,8 +53,17 @@ class Missing(Exception):
     """Something that the operator needs is not there; the message names it and what to do."""
 
 
-async def run(settings: Settings) -> None:
+async def run(
+    settings: Settings,
+    watching: handlers.WatchSettings | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
     """Run the operator until SIGTERM or SIGINT: as the leader, or standing by with warm watches.
+
+    Args:
+        settings: the product's.
+        watching: how to watch, instead of `handlers.kopf_settings()`: shorter timings, for tests.
+        stop: ends it when it is set, as SIGTERM does; set when it ends.
 
     Raises:
         Missing: no API server, no CRDs, or no permission to look.
@@ -68,7 +77,7 @@ async def run(settings: Settings) -> None:
         api = await _connected(access, metrics, fence.check)
         stack.push_async_callback(api.close)
         world = await stack.enter_async_context(_world(settings, api, metrics, fence.check))
-        watching, stop = asyncio.Event(), asyncio.Event()
+        watched, stop = asyncio.Event(), stop or asyncio.Event()
         queue, triggers = build_loop(
             world, metrics, workers=settings.workers, resync=settings.resync_interval,
             bound=_pass_bound(settings),
@@ -80,7 +89,7 @@ async def run(settings: Settings) -> None:
             alive=lambda: heartbeat.problem() or queue.problem() or watches.stuck(),
             ready=lambda: (
                 watches.unanswered() or leadership.problem()
-                if watching.is_set()
+                if watched.is_set()
                 else "the watches are not running yet"
             ),
             position=heartbeat.position,
@@ -89,7 +98,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(server.stop)
         heartbeat.start()
         stack.callback(heartbeat.stop)
-        sessions = Sessions(_login(access), watches, metrics.kube.answered)
+        sessions = Sessions(_login(access), watches, metrics.kube.answered, triggers.listed)
         stack.push_async_callback(sessions.close)
         registry = handlers.build_registry(
             triggers,
@@ -105,7 +114,7 @@ async def run(settings: Settings) -> None:
                  workers=settings.workers, watch_secrets=settings.watch_secrets)  # fmt: skip
         watches.expect(handlers.watched_paths(watch_secrets=settings.watch_secrets))
         try:
-            await handlers.watch(registry, handlers.kopf_settings(), watching, stop)
+            await handlers.watch(registry, watching or handlers.kopf_settings(), watched, stop)
         finally:
             await leadership.release()
         leadership.raise_if_lost()

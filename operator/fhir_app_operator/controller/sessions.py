@@ -28,6 +28,8 @@ from fhir_app_operator.telemetry.health import Watches
 
 _LONGEST_PAUSE: Final = 10.0
 """Seconds between tries while the API server refuses a token: its successor may be there soon."""
+_LATER: Final = frozenset({"watch", "continue"})
+"""Query parameters that a listing's first request does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,17 @@ class Sessions:
         login: reads the current way to the API server.
         watches: told what is asked for and answered.
         observe: told of each answer, for metrics.
+        listed: told the path of each listing that was answered, once for all of its chunks.
     """
 
-    def __init__(self, login: LoginSource, watches: Watches, observe: Observe) -> None:
+    def __init__(
+        self, login: LoginSource, watches: Watches, observe: Observe,
+        listed: Callable[[str], None] = lambda _path: None,
+    ) -> None:  # fmt: skip
         self._login = login
         self._watches = watches
         self._observe = observe
+        self._listed = listed
         self._opened: list[aiohttp.ClientSession] = []
         self._refused = 0
 
@@ -118,7 +125,10 @@ class Sessions:
             self._note(status)
             self._observe(host, params.method, status, time.monotonic() - context.at)
             if status < HTTPStatus.BAD_REQUEST:
-                self._watches.answered(params.url.path.removeprefix(prefix))
+                path = params.url.path.removeprefix(prefix)
+                self._watches.answered(path)
+                if not _LATER.intersection(params.url.query):
+                    self._listed(path)
 
         async def failed(_session: object, context: SimpleNamespace, params: Failed) -> None:
             self._observe(host, params.method, None, time.monotonic() - context.at)
