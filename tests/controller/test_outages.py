@@ -3,7 +3,6 @@
 Real watches on a real control plane; resyncs are an hour away, so only the watches can tell.
 """
 
-import gc
 import json
 import re
 import ssl
@@ -23,12 +22,7 @@ from fhir_app_operator.errors import Waiting
 from tests.controller.lab import OPERATOR_SECRET, open_lab
 from tests.controller.running import running_operator
 
-pytestmark = [
-    pytest.mark.control_plane,
-    pytest.mark.xdist_group("outages"),
-    # aiohttp leaves broken TLS connections to the event loop, and that ends with the test.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("outages")]
 
 NAMESPACE = "fhir-app-operator"
 LEEWAY = 60
@@ -169,7 +163,6 @@ async def opened(cluster, entra, proxy, kubeconfig):
         finally:
             proxy.let_through()
             proxy.drop()
-    gc.collect()
 
 
 @pytest.fixture
