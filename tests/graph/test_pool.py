@@ -27,6 +27,8 @@ class Connection(httpx.AsyncBaseTransport):
     async def aclose(self):
         await asyncio.sleep(0.1)
         self.closed = True
+        if self.server.breaks:
+            raise OSError("cannot even be closed")
 
 
 class Server:
@@ -34,6 +36,7 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         self.used = []
+        self.breaks = False
         self.connections = []
         self.http = httpx.AsyncClient(
             transport=Pool(self.connect, size), timeout=httpx.Timeout(30.0, pool=5.0)
@@ -114,6 +117,14 @@ async def test_what_a_wave_leaves_idle_is_closed_after_a_while():
     await asyncio.sleep(IDLE_SECONDS + 1)
     await server.get()
     assert [c.closed for c in server.connections].count(True) == 3
+
+
+async def test_an_old_connection_that_cannot_be_closed_costs_no_answer():
+    server = Server(size=2)
+    await at_once(server, 2)
+    server.breaks = True
+    await asyncio.sleep(IDLE_SECONDS + 1)
+    assert await server.get() == "hello"
 
 
 async def test_all_idle_connections_may_be_taken_while_an_old_one_is_closed():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -85,7 +86,9 @@ class Pool(httpx.AsyncBaseTransport):
         self._idle.append(_Idle(transport, now))
         # Others take connections while one is being closed: even the one that was put back here.
         while self._idle and now - self._idle[0].since > IDLE_SECONDS:
-            await self._idle.popleft().transport.aclose()
+            # Whose answer is complete must not pay for another connection's end.
+            with suppress(Exception):
+                await self._idle.popleft().transport.aclose()
 
     @override
     async def aclose(self) -> None:
