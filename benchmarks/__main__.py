@@ -72,7 +72,7 @@ def main(
 
     Each fleet gets an environment of its own: a local Kubernetes control plane, an emulated Entra
     with Graph's quotas, the operator as a process. Default: 100 and 1000 registrations. 5000 take
-    a quarter of an hour, most of it for the write quota, and 3 GiB of memory for all programs.
+    half an hour, a third of it for the write quota, and 3 GiB of memory for all programs.
     """
     conditions = Conditions(
         latency_seconds=latency / 1000, tenant_size=_size(tenant_size), patience=patience
