@@ -87,6 +87,26 @@ def test_suspension_keeps_what_was_and_says_that_nothing_is_written():
     }  # fmt: skip
 
 
+def test_a_warning_names_the_end_and_what_stands_in_the_way():
+    warning = reporter().expiring(NOW, "PolicyBlocked", "it is not renewed: forbidden")
+    assert (warning.type, warning.status) == ("CredentialExpiring", "True")
+    assert warning.reason == "PolicyBlocked"
+    assert "2026-03-01T12:00:00Z; it is not renewed: forbidden" in warning.message
+
+
+def test_a_warning_names_the_annotations_that_hold_no_time():
+    warning = reporter().invalid_request(("a", "b"))
+    assert (warning.type, warning.reason) == ("InvalidRequest", "InvalidAnnotation")
+    assert warning.message.startswith("annotation `a` and `b` must be")
+
+
+def test_warnings_of_the_pass_before_stay_only_if_asked_for():
+    before = (*READY, reporter().invalid_request(("a",)))
+    assert [c.type for c in reporter(before).kept_abnormal()] == ["InvalidRequest"]
+    for verdict in (reporter(before).suspended("paused"), reporter(before).succeeded("in place")):
+        assert "InvalidRequest" not in summary(verdict)
+
+
 def test_a_transition_time_moves_only_when_the_status_flips():
     again = reporter(READY).succeeded("in place")
     assert {c.last_transition_time for c in again.conditions} == {NOW}

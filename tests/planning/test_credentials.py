@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_app_operator.planning.credentials import DEFAULT_OVERLAP, overlap, renew_at, share
+from fhir_app_operator.planning.credentials import (
+    DEFAULT_OVERLAP,
+    is_overdue,
+    overlap,
+    renew_at,
+    share,
+)
 from fhir_app_operator.planning.model import IssuePolicy
 from tests.planning.worlds import NOW, password
 
@@ -68,3 +74,10 @@ def test_renewal_counts_from_the_lifetime_that_was_granted():
 )
 def test_the_overlap_never_outlasts_the_renewal_margin(policy, length):
     assert overlap(policy) == length
+
+
+def test_a_renewal_is_overdue_when_half_of_its_margin_is_gone():
+    policy, end = IssuePolicy(duration=180 * DAY), NOW + 180 * DAY
+    assert not is_overdue(policy, NOW, end, NOW + 150 * DAY - HOUR)
+    assert is_overdue(policy, NOW, end, NOW + 150 * DAY)
+    assert not is_overdue(policy, NOW, end, end)

@@ -109,3 +109,20 @@ def test_what_others_made_is_counted_in_words():
                   scopes=wanted.application.scopes)  # fmt: skip
     assert notices.unmanaged(wanted, app) == "2 client secrets, 1 app role"
     assert notices.unmanaged(wanted, replace(app, passwords=(), app_roles=())) == ""
+
+
+def test_a_warning_is_told_once_and_under_its_own_name():
+    warned = (*READY, reporter().invalid_request(("a",)))
+    (notice,) = notices.turns(READY, warned)
+    assert (notice.type, notice.reason) == ("Warning", "InvalidRequest")
+    assert notices.turns(warned, warned) == ()
+    assert notices.turns(warned, READY) == ()
+
+
+def test_the_removal_of_a_strangers_credential_is_told_with_its_key_id():
+    removed = RevokeCredential(
+        type=CredentialType.CLIENT_SECRET, key_id="k9", reason="CredentialUnmanaged"
+    )
+    (notice,) = notices.of_actions((removed,))
+    assert notice.reason == "CredentialsOfOthersRemoved"
+    assert "k9" in notice.note

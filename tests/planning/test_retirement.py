@@ -87,6 +87,16 @@ def test_a_credential_in_the_hands_of_a_pass_is_not_swept():
     assert at == flying.start + POLICY.in_flight
 
 
+def test_what_an_intent_left_behind_is_nobodys_last_resort():
+    own = [password(f"x{i}", f"n{i}", NOW - HOUR + i * MINUTE) for i in range(3)]
+    dead = Intent(nonce="n2", requested_at=NOW - HOUR)
+    world = replace(holding(*own, intent=dead), secret=None)
+    due = {key: at for at, key, _ in revoked(world)}
+    assert due == {"x2": NOW - HOUR + POLICY.in_flight}
+    alone = replace(holding(own[2], intent=dead), secret=None)
+    assert revoked(alone) == []
+
+
 def test_credentials_of_others_stay():
     theirs = password("k9", start=NOW - 300 * DAY, name="made in the portal")
     other_uid = password("k8", start=NOW - 300 * DAY, name="fhirapps:uid-2:n1")

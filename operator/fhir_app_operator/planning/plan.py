@@ -255,8 +255,8 @@ def _later(issue: issuance.Issue, now: datetime) -> tuple[Action, ...]:
     if issue.planned:
         return ()
     why = (
-        f"as many credentials as there may be ({credentials.MOST}) exist, and workloads may use "
-        f"them all; the annotation {names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION} ends the older ones"
+        f"as many credentials as there may be ({credentials.MOST}) exist and may be in "
+        f"use; the annotation {names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION} ends the older ones"
         if issue.crowded
         else "the Secret lost its credential again and again"
     )

@@ -145,7 +145,9 @@ class _Holdings:
         if secret is not None and secret.key_id in usable:
             return {secret.key_id}
         intact = {secret.key_id} if secret is not None and secret.credential_intact else set()
-        return {*intact, *usable[-1:]}
+        # What an intent that came to nothing left behind is the last resort of nobody.
+        known = [c.key_id for c in self.own if self.now < c.end and not self._came_to_nothing(c)]
+        return {*intact, *(known or usable)[-1:]}
 
     def _by_age(self, credential: DatedCredential) -> Moment | None:
         """After its overlap if it was replaced, after a grace if the Secret never showed it."""
@@ -196,7 +198,12 @@ class _Holdings:
     def _by_need(self, credential: DatedCredential) -> Moment | None:
         """The one of an intent that came to nothing goes early if the next needs its place."""
         intent = self.observed.intent
-        nonce = self.desired.registration.nonce_of(credential.display_name)
-        if intent is None or intent.fresh or intent.nonce != nonce or len(self.own) < MOST:
+        if intent is None or len(self.own) < MOST or not self._came_to_nothing(credential):
             return None
         return _moment(intent.requested_at + self.policy.in_flight, credential, _UNCLAIMED)
+
+    def _came_to_nothing(self, credential: DatedCredential) -> bool:
+        """Whether it belongs to the intent of an earlier pass: a success would have cleared it."""
+        intent = self.observed.intent
+        nonce = self.desired.registration.nonce_of(credential.display_name)
+        return intent is not None and not intent.fresh and intent.nonce == nonce
