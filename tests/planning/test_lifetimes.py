@@ -88,8 +88,9 @@ class Life(Directories):
             self.publish(before)
 
     def publish(self, before):
-        """The credential is in the Secret, or its answer was lost."""
-        self.observed = replace(self.observed, intent=replace(self.observed.intent, fresh=False))
+        """The credential is in the Secret, or its answer was lost: then the intent stays."""
+        intent = replace(self.observed.intent, fresh=False) if self.losing else None
+        self.observed = replace(self.observed, intent=intent)
         if self.losing:
             self.observed = replace(self.observed, secret=before.secret)
         self.note()

@@ -203,7 +203,11 @@ class _Holdings:
         return _moment(intent.requested_at + self.policy.in_flight, credential, _UNCLAIMED)
 
     def _came_to_nothing(self, credential: DatedCredential) -> bool:
-        """Whether it belongs to the intent of an earlier pass: a success would have cleared it."""
+        """Whether it belongs to the intent of an earlier pass, which a success would have cleared.
+
+        Not so if the process died between the Secret and status, and somebody deleted the Secret
+        before the next pass. Without room, and for as long as a pass may last, that is borne.
+        """
         intent = self.observed.intent
         nonce = self.desired.registration.nonce_of(credential.display_name)
         return intent is not None and not intent.fresh and intent.nonce == nonce
