@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from entra_emulator import Fault
+from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.client import Call
 
 pytestmark = pytest.mark.control_plane
@@ -192,3 +193,31 @@ async def test_a_renewal_goes_on_when_the_secret_changed_under_it(lab, service):
     await lab.settle(service)
     assert await lab.accepts(service)
     assert len(added(lab)) == 2
+
+
+async def test_a_credential_that_may_be_in_the_secret_is_not_removed(lab, service):
+    await renewal_is_due(lab)
+    secrets = lab.world.secrets
+
+    class Deaf:
+        """Takes what is written to the API server and never hears an answer."""
+
+        def __getattr__(self, name):
+            return getattr(secrets, name)
+
+        async def write(self, live, content):
+            await secrets.write(live, content)
+            raise Waiting("ApiServerUnavailable", "the answer was lost")
+
+        async def read(self, registration, name):
+            if added(lab):
+                raise Waiting("ApiServerUnavailable", "the answer was lost")
+            return await secrets.read(registration, name)
+
+    object.__setattr__(lab.world, "secrets", Deaf())
+    assert (await lab.reconcile(service)).reason == "ApiServerUnavailable"
+    assert await lab.accepts(service)
+    assert len(await key_ids(lab, service)) == 2
+    object.__setattr__(lab.world, "secrets", secrets)
+    await lab.settle(service)
+    assert len(added(lab)) == 1

@@ -181,6 +181,13 @@ def test_a_request_makes_room_although_the_secret_is_lost_but_keeps_the_last_one
     assert found == [(NOW, "k0", "RevocationRequested"), (NOW, "k1", "RevocationRequested")]
 
 
+def test_with_the_secret_lost_a_request_spares_what_was_issued_after_it():
+    own = [OLD, CURRENT, password("k2", "n2", NOW - HOUR)]
+    world = replace(holding(*own), secret=None)
+    found = revoked(world, wanted=asking(CURRENT.start - HOUR))
+    assert [key for _, key, reason in found if reason == "RevocationRequested"] == ["k0"]
+
+
 # --- made by others -------------------------------------------------------------------------
 THEIRS = password("k9", start=NOW - HOUR, name="made in the portal")
 TIDY = desired("Service", credential={"clientSecret": {}, "unmanaged": "Remove"})
