@@ -172,7 +172,7 @@ async def test_an_application_deleted_for_good_is_never_made_again_behind_anybod
     lab.emulator.directory.store.remove(lab.emulator.directory.store.locate(object_id))
     lab.forget_calls()
     assert (await lab.reconcile(service)).result == "waiting"
-    lab.pass_time(timedelta(minutes=16))
+    lab.pass_time(timedelta(minutes=31))
     assert (await lab.reconcile(service)).result == "stalled"
     assert (await lab.conditions(service))["Stalled"] == ("True", "ApplicationDeleted")
     assert lab.writes() == []

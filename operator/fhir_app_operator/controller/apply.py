@@ -53,7 +53,10 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
         case CreateServicePrincipal():
             application = work.known_application()
             young = observe.is_young(application, world.clock(), world.policy)
-            created = await connection.service_principals.upsert(application.app_id, young=young)
+            created = await connection.service_principals.upsert(
+                application.app_id, young=young, known=work.registration.status.service_principal_id
+            )
+            connection.own_writes.made_principal(work.identity.uid, created)
             work.observed = replace(work.observed, service_principal_id=created)
         case RecordIntent():
             await credentials.record_intent(world, work, action)
@@ -111,4 +114,5 @@ async def _update(
     application = work.known_application()
     young = observe.is_young(application, world.clock(), world.policy)
     updated = await connection.applications.update(application, action.changes, young=young)
+    connection.own_writes.updated(work.identity.uid, application, updated)
     work.observed = replace(work.observed, application=updated)

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import EntraTenant
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
+from fhir_app_operator.controller.own_writes import OwnWrites
 from fhir_app_operator.controller.pools import PoolFactory, Pools, network_pools
 from fhir_app_operator.controller.servers import Servers
 from fhir_app_operator.errors import Waiting
@@ -64,6 +65,7 @@ class Connection:
     inventory: Inventory
     application_defaults: ApplicationDefaults | None
     openid: OpenIdConfigurations
+    own_writes: OwnWrites
     server_clock: ServerClock
     servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Connection:
         self.verified.pop(uid, None)
         self.unlisted.pop(uid, None)
         self.servers.forget(uid)
+        self.own_writes.forget(uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +229,7 @@ class Connections:
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
             openid=OpenIdConfigurations(where, pools.login),
+            own_writes=OwnWrites(self._clock),
             server_clock=graph.server_clock,
         )
         return connection, pools

@@ -6,21 +6,19 @@ A client secret or private key exists only inside `issue`: made, probed, publish
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Final
 
 from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import CredentialType, PendingCredential
-from fhir_app_operator.controller import certificates, observe, publication
+from fhir_app_operator.controller import certificates, observe, proof, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.fence import finishing
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, OperatorError, Waiting
-from fhir_app_operator.graph.auth import ClientCredential, Probe
+from fhir_app_operator.errors import Conflict, OperatorError
+from fhir_app_operator.graph.auth import ClientCredential
 from fhir_app_operator.kube.secrets import KEYS_OF, NewCredential
 from fhir_app_operator.planning.desired import (
     CERTIFICATE_KEY,
@@ -38,8 +36,6 @@ from fhir_app_operator.planning.model import (
     RevokeCredential,
     SetFederatedIdentityCredential,
 )
-
-_PROBE_PAUSES: Final = (0.5, 1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +102,7 @@ async def _deliver(
     app_id = work.known_application().app_id
     delivery = publication.Delivery()
     try:
-        await _probe(world, connection, app_id, made.proof)
+        await proof.until_accepted(world, connection, app_id, made.proof)
         credential = NewCredential(
             type=made.credential.type, values=made.values, key_id=made.credential.key_id,
             nonce=nonce, expires_at=made.credential.end, written_at=world.clock(),
@@ -217,33 +213,6 @@ def _known_keys(world: World, work: Pass) -> frozenset[str]:
     return frozenset(known)
 
 
-async def _probe(
-    world: World, connection: Connection, app_id: str, proof: ClientCredential
-) -> None:
-    """Ask the token endpoint until it accepts the credential; only then may anybody get it."""
-    deadline = world.clock() + world.probe_timeout
-    pauses = _pauses(_PROBE_PAUSES)
-    while await connection.sign_in.probe(app_id, proof) is Probe.NOT_YET:
-        pause = pauses()
-        if world.clock() + timedelta(seconds=pause) > deadline:
-            raise Waiting(
-                "NotYetReplicated",
-                "the sign-in service did not accept a fresh credential within "
-                f"{world.probe_timeout.total_seconds():.0f} seconds; a new one will be issued",
-            )
-        await world.sleep(pause)
-
-
-def _pauses(first: tuple[float, ...]) -> Callable[[], float]:
-    """Return a function that yields `first` one by one, then its last value for ever."""
-    remaining = list(first)
-
-    def pause() -> float:
-        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
-
-    return pause
-
-
 async def revoke(
     world: World, work: Pass, connection: Connection, action: RevokeCredential
 ) -> None:
@@ -275,6 +244,8 @@ async def _take_off(
             )
         case CredentialType.CLIENT_SECRET:
             await connection.applications.remove_password(application.object_id, action.key_id)
+    if action.type is not CredentialType.FEDERATED_IDENTITY:  # those may come again, same id
+        connection.own_writes.removed(work.identity.uid, action.key_id)
     work.observed = replace(
         work.observed, application=application.without_credential(action.key_id)
     )

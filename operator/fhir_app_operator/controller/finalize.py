@@ -67,7 +67,7 @@ def _refuse_unseen(world: World, work: Pass) -> None:
     seen = observed.application or observed.deleted_application_id
     if seen or observed.missing_for_sure or observe.was_never_created(status):
         return
-    minutes = world.policy.replication_window.total_seconds() / 60
+    minutes = world.policy.doubt.total_seconds() / 60
     raise Waiting(
         "NotYetReplicated",
         "the application is not visible in Entra; it takes up to "

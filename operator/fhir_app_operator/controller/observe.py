@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fhir_app_operator.api.names import RECONCILE_REQUESTED_ANNOTATION
 from fhir_app_operator.api.v1alpha1 import CredentialType, FhirAppRegistration, RegistrationStatus
+from fhir_app_operator.controller import proof
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
@@ -63,9 +64,10 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
     if status.object_id is None or _verification_due(world, work, connection):
         return False
     snapshot = await connection.inventory.snapshot(world.snapshot_age)
-    application = snapshot.applications.get(status.object_id)
-    if application is None:
+    listed = snapshot.applications.get(status.object_id)
+    if listed is None:
         return False
+    application = _corrected(world, work, connection, listed)
     work.observed = replace(
         work.observed,
         application=_with_unlisted(work, connection, application),
@@ -141,6 +143,8 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
         application = await applications.by_object_id(status.object_id)
     if application is not None:
         application = await _with_credentials(work, connection, application)
+        application = _corrected(world, work, connection, application)
+        application = await proof.with_proven(world, work, connection, application)
     binned = None if application else await _own_in_bin(work, connection)
     work.entra_read = True
     work.observed = replace(
@@ -153,7 +157,15 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
         deleted_application_id=binned.object_id if binned else None,
         **_missing(work.registration, application or binned, world.clock(), world.policy),
     )
-    await _observe_service_principal(work, connection, application, binned)
+    await _observe_service_principal(world, work, connection, application or binned)
+
+
+def _corrected(world: World, work: Pass, connection: Connection, read: Application) -> Application:
+    """`read`, unless it shows what our own writes left behind."""
+    uid, trusted_for = work.identity.uid, world.policy.doubt
+    found = connection.own_writes.corrected(uid, read, trusted_for=trusted_for)
+    work.doubted = work.doubted or found != read
+    return found
 
 
 async def _with_credentials(
@@ -193,18 +205,22 @@ async def _own_in_bin(work: Pass, connection: Connection) -> Application | None:
 
 
 async def _observe_service_principal(
-    work: Pass, connection: Connection, application: Application | None, binned: Application | None
+    world: World, work: Pass, connection: Connection, backing: Application | None
 ) -> None:
     """Read the service principal; one in the bin counts only if it is our application's."""
-    backing = application or binned
     if backing is None:
         return
-    found = await connection.service_principals.id_of(backing.app_id) if application else None
+    found = None
+    if work.observed.application is not None:
+        found = await connection.service_principals.id_of(backing.app_id)
     recorded = work.registration.status.service_principal_id
     deleted = None
     if found is None and recorded is not None:
         app_id = await connection.deleted_items.service_principal_app_id(recorded)
         deleted = recorded if app_id == backing.app_id else None
+    if found is None and deleted is None and work.observed.application is not None:
+        found = connection.own_writes.principal(work.identity.uid, trusted_for=world.policy.doubt)
+        work.doubted = work.doubted or found is not None
     work.observed = replace(
         work.observed, service_principal_id=found, deleted_service_principal_id=deleted
     )
@@ -216,7 +232,7 @@ def _missing(
     """Since when the application is not seen, and whether that can only mean that it is gone.
 
     One negative read proves nothing (Entra is eventually consistent); many over a while do, over
-    the whole replication window if it was made or restored lately.
+    twice the replication window if it was made or restored lately.
     """
     status = registration.status
     if seen is not None or was_never_created(status):
@@ -227,7 +243,7 @@ def _missing(
         since = min(now, max(since, status.create_requested_at))
     made = status.create_requested_at or registration.metadata.creation_timestamp
     young = made is None or now - made < 4 * policy.replication_window
-    needed = policy.replication_window if young else _SETTLED_NEGATIVES
+    needed = policy.doubt if young else _SETTLED_NEGATIVES
     return {"missing_since": since, "missing_for_sure": now - since >= needed}
 
 
@@ -241,7 +257,7 @@ def _intent(status: RegistrationStatus) -> Intent | None:
 def is_young(application: Application, now: datetime, policy: Policy) -> bool:
     """Whether the directory may not show `application` everywhere yet."""
     created = application.created_at
-    return created is None or now - created < policy.replication_window
+    return created is None or now - created < policy.doubt
 
 
 def is_create_recent(status: RegistrationStatus, world: World) -> bool:

@@ -222,7 +222,11 @@ class Reconciler:
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired
         now = self._world.clock()
-        due = next_due(wanted, work.observed, now, self._world.policy) if wanted else None
+        policy = self._world.policy
+        due = next_due(wanted, work.observed, now, policy) if wanted else None
+        if work.doubted:
+            again = now + policy.replication_window
+            due = min(due, again) if due else again
         if work.applied:
             self._log.info("reconciled", key=work.name, actions=work.done())
         return await self._record(

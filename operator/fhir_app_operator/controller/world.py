@@ -76,6 +76,8 @@ class Pass:
     created_lately: bool = False
     """Whether a create may have been sent that the directory need not show yet."""
     entra_read: bool = False
+    doubted: bool = False
+    """Whether a read was corrected by what we know: it must be looked at again."""
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False

@@ -180,7 +180,13 @@ def consequence(problem: Problem, *, young: bool) -> OperatorError:
             "Microsoft Graph does not take the operator's token, nor a fresh one; check the "
             f"tenant's endpoints and `clientId`: {problem.cited()}",
         )
-    if "CannotDeleteOrUpdateEnabledEntitlement" in {problem.code, *problem.details}:
+    codes = {problem.code, *problem.details}
+    if "NoBackingApplicationObject" in codes:
+        return Waiting(
+            "NotYetReplicated",
+            f"Entra does not show the application of a service principal yet: {problem.cited()}",
+        )
+    if "CannotDeleteOrUpdateEnabledEntitlement" in codes:
         return Waiting(
             "NotYetReplicated",
             f"a role or scope that was disabled is not seen as disabled yet: {problem.cited()}",

@@ -27,7 +27,11 @@ class FederatedIdentityCredentials:
         self._graph = graph
 
     async def of(self, object_id: str) -> tuple[FederatedIdentityCredential, ...]:
-        """Return those of an application; none if the directory does not show it."""
+        """Return those of an application.
+
+        Raises:
+            Waiting: `GraphUnavailable`, the directory does not show the application.
+        """
         path = f"/applications/{quoted(object_id)}/federatedIdentityCredentials"
         found = self._graph.pages(path)
         return tuple([parse(Federated, body, f"GET {path}").to_model() async for body in found])

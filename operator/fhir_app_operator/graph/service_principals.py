@@ -30,8 +30,13 @@ class ServicePrincipals:
         body = await self._graph.get(path, {"$select": "id"})
         return None if body is None else parse(ServicePrincipalDocument, body, f"GET {path}").id
 
-    async def upsert(self, app_id: str, *, young: bool) -> str:
+    async def upsert(self, app_id: str, *, young: bool, known: str | None = None) -> str:
         """Create the service principal unless it exists; return its object id.
+
+        Args:
+            app_id: the application's client id.
+            young: whether the application is too young to be sure it is visible.
+            known: the object id that it had: told if the directory has it, but does not show it.
 
         Raises:
             Waiting: `NotYetReplicated` while its application is not visible everywhere, or the
@@ -44,6 +49,10 @@ class ServicePrincipals:
         except Refused as refused:
             if refused.problem.code != _SAME_KEY:
                 raise
+            # It is there, whatever the replica that was asked could see.
+            found = await self.id_of(app_id) or known
+            if found is not None:
+                return found
             raise Waiting(
                 "NotYetReplicated",
                 f"a service principal of {app_id} exists and is not visible in Entra yet; if it "
@@ -54,9 +63,7 @@ class ServicePrincipals:
             return parse(ServicePrincipalDocument, answer.body, call.operation).id
         found = await self.id_of(app_id)
         if found is None:
-            raise Waiting(
-                "NotYetReplicated", "the new service principal is not visible in Entra yet"
-            )
+            raise Waiting("NotYetReplicated", "the service principal is not visible in Entra yet")
         return found
 
     async def permission_ids(self, app_id: str) -> PermissionIds | None:

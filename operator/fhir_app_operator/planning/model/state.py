@@ -101,3 +101,8 @@ class Policy:
     """How long a credential may be in the hands of a pass, dead or alive; longer than any pass."""
     max_skew: timedelta = timedelta(minutes=5)
     """How far the clocks may differ while credentials are issued and retired."""
+
+    @property
+    def doubt(self) -> timedelta:
+        """How long reads that contradict what we know are not believed: lag may take longer."""
+        return 2 * self.replication_window
