@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     )
     watch_secrets: bool = Field(
         default=False,
-        description="Watch the Secrets that the operator made, to repair them at once; needs "
+        description="Watch the Secrets that the operator made or follows, to act at once; needs "
         "list and watch on Secrets.",
     )
     listen_address: Annotated[str, AfterValidator(_address)] = Field(

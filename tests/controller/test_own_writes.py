@@ -82,3 +82,11 @@ def test_a_registration_can_be_forgotten():
     directory.writes.updated("uid", app("old"), app("new"))
     directory.writes.forget("uid")
     assert directory.read(app("old")) == app("old")
+
+
+def test_a_credential_that_was_removed_and_made_again_under_its_name_is_shown():
+    directory = Directory()
+    directory.writes.removed("uid", "a")
+    directory.writes.added("uid", "a")
+    directory.writes.added("another", "a")
+    assert directory.read(app("name", "a")) == app("name", "a")

@@ -297,3 +297,22 @@ def test_a_listing_after_the_first_makes_everything_known_calm_work(triggers, ad
     added.clear()
     triggers.listed("/api/v1/namespaces")
     assert added == []
+
+
+def test_a_followed_secret_wakes_the_registration_that_its_label_names(triggers, added):
+    triggers.registration(registration("portal", "ADDED"))
+    added.clear()
+    labels = {"fhirapps.dev/registration": "portal"}
+    meta = {"name": "portal-tls", "namespace": "clinic", "labels": labels}
+    changed = {"metadata": meta, "data": {"tls.crt": "eA=="}}
+    elsewhere = {"metadata": meta | {"namespace": "other"}, "data": {}}
+    triggers.secret({"type": None, "object": changed})
+    triggers.secret({"type": "MODIFIED", "object": elsewhere})
+    assert added == []
+    triggers.secret({"type": "MODIFIED", "object": changed})
+    assert added == [("clinic/portal", True)]
+
+
+def test_only_secrets_with_our_label_are_watched():
+    selectors = kopf_settings().watching.label_selectors
+    assert selectors["v1/secrets"] == "fhirapps.dev/registration"

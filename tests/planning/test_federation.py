@@ -86,7 +86,7 @@ def test_the_manifest_may_name_issuer_and_audience():
 def test_a_cluster_whose_tokens_entra_cannot_check_is_refused(algorithms):
     issuer = TokenIssuer(issuer="https://oidc.example", algorithms=frozenset(algorithms))
     with pytest.raises(Stalled, match="RS256") as caught:
-        desired("Service", issuer_of_tokens=issuer, credential=FEDERATED)
+        desired("Service", issuer=issuer, credential=FEDERATED)
     assert caught.value.reason == "IssuerNotSupported"
 
 

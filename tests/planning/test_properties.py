@@ -15,6 +15,7 @@ from fhir_app_operator.planning.model import (
     AppRole,
     FederatedIdentityCredential,
     Federation,
+    Following,
     Intent,
     IssuePolicy,
     Observed,
@@ -25,11 +26,13 @@ from fhir_app_operator.planning.plan import credential_usable, deletion_plan, pl
 from tests.planning.worlds import (
     CERTIFICATE,
     FEDERATED,
+    FOLLOWED,
     NOW,
     POLICY,
     TYPES,
     Directories,
     desired,
+    following,
     identity,
     key,
     password,
@@ -39,6 +42,7 @@ kinds = st.sampled_from(TYPES)
 wants = st.sampled_from([
     *(desired(kind) for kind in TYPES), desired("Service", credential=CERTIFICATE),
     desired("Service", credential=FEDERATED),
+    desired("Service", credential=FOLLOWED, follows=following()),
 ])  # fmt: skip
 texts = st.sampled_from(["", "clinic/portal", "something else"])
 uris = st.frozensets(st.sampled_from(["https://portal.example/a", "https://x.example/"]))
@@ -149,6 +153,10 @@ def test_every_world_converges_to_a_usable_secret(wanted, observed):
         else:
             young = secret.written_at and secret.written_at + POLICY.replication_window > NOW
             assert current is not None or young
+    if isinstance(world.wanted.credential, Following):
+        wanted_key = identity().key_id(world.wanted.credential.nonce)
+        assert (secret.credential_intact, secret.key_id) == (True, wanted_key)
+        assert wanted_key in {each.key_id for each in world.observed.application.keys}
     if isinstance(world.wanted.credential, Federation):
         assert not world.observed.secret.holds_credential
         assert set(world.wanted.credential.credentials) <= set(world.observed.application.federated)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.planning import desired as desired_module
+from fhir_app_operator.planning import federation
+from fhir_app_operator.planning import following as following_module
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
 from fhir_app_operator.planning.federation import TokenIssuer
@@ -15,6 +17,7 @@ from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
     Application,
     CreateApplication,
+    Following,
     KeyCredential,
     Observed,
     PasswordCredential,
@@ -69,6 +72,7 @@ SPECS = {
 TYPES = tuple(SPECS)
 CERTIFICATE = {"certificate": {"issue": {}}}
 FEDERATED = {"federated": {"serviceAccounts": [{"name": "ingest"}, {"name": "backup"}]}}
+FOLLOWED = {"certificate": {"secretRef": {"name": "tls"}}}
 ISSUER_OF_TOKENS = TokenIssuer(
     issuer="https://oidc.example/cluster", algorithms=frozenset({"RS256"})
 )
@@ -87,11 +91,24 @@ def identity(uid="uid-1", name="portal"):
     return Registration(namespace="clinic", name=name, uid=uid, cluster_id="cluster")
 
 
-def desired(kind, server=None, issuer_of_tokens=ISSUER_OF_TOKENS, **spec):
+def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, **spec):
     manifest = registration(kind, **spec)
     facts = server or (desired_module.own_server(manifest) if kind == "Resource" else SERVER)
-    return desired_module.desired(manifest, identity(), DIRECTORY, facts, ISSUER, GRAPH,
-                                  issuer_of_tokens=issuer_of_tokens)  # fmt: skip
+    asked, outside = manifest.spec.credential, follows
+    if asked is not None and asked.federated is not None:
+        outside = federation.wanted(
+            identity(), asked.federated, issuer, DIRECTORY.exchange_audience
+        )
+    return desired_module.desired(
+        manifest, identity(), DIRECTORY, facts, ISSUER, GRAPH, credential=outside
+    )
+
+
+def following(fingerprint="ab" * 32, end=NOW + timedelta(days=90)):
+    """What a registration wants that follows the certificate of that fingerprint."""
+    return Following(
+        secret_name="tls", thumbprint="AB" * 20, nonce=following_module.nonce(fingerprint), end=end
+    )  # fmt: skip
 
 
 def password(key_id, nonce="n1", start=NOW, lifetime=timedelta(hours=4320), name=None):

@@ -22,10 +22,13 @@ IN_USE_FINALIZER: Final = f"{GROUP}/in-use"
 
 FIELD_MANAGER: Final = "fhir-app-operator"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
-"""On a Secret: `fhir-app-operator`, whatever its registration; what the operator watches."""
+"""On a Secret: `fhir-app-operator`, whatever its registration."""
 MANAGED_BY: Final = "fhir-app-operator"
 REGISTRATION_LABEL: Final = f"{GROUP}/registration"
-"""On a Secret: the UID of the registration it belongs to."""
+"""On a Secret: the UID of the registration it belongs to; what the operator watches.
+
+By a person, on a Secret that a registration follows: the registration's name.
+"""
 
 RECONCILE_REQUESTED_ANNOTATION: Final = f"{GROUP}/reconcile-requested-at"
 """On a registration, by a person: compare with Entra now. Any new value acts once."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fhir_app_operator.controller import credentials, observe, publication
+from fhir_app_operator.controller import credentials, following, observe, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
@@ -16,6 +16,7 @@ from fhir_app_operator.planning.model import (
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
+    FollowCertificate,
     IssueCredential,
     Purge,
     RecordIntent,
@@ -28,7 +29,9 @@ from fhir_app_operator.planning.model import (
 )
 
 
-async def apply(world: World, work: Pass, connection: Connection, action: Action) -> None:  # noqa: C901 - a dispatch
+async def apply(  # noqa: C901, PLR0912 - a dispatch
+    world: World, work: Pass, connection: Connection, action: Action
+) -> None:
     """Take `action` and fold its answer into `work`.
 
     Raises:
@@ -62,6 +65,8 @@ async def apply(world: World, work: Pass, connection: Connection, action: Action
             await credentials.record_intent(world, work, action)
         case IssueCredential():
             await credentials.issue(world, work, connection, action)
+        case FollowCertificate():
+            await following.follow(world, work, connection, action)
         case SetFederatedIdentityCredential():
             await credentials.federate(world, work, connection, action)
         case WriteSecret():

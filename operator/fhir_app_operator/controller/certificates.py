@@ -1,6 +1,7 @@
-"""RSA keys with a self-signed certificate, made in memory; nothing is kept here.
+"""X.509: RSA keys with a self-signed certificate, made in memory, and what others' ones are.
 
-Where they are registered and published is the business of `credentials`.
+Nothing is kept here. Where they are registered and published is the business of `credentials` and
+`following`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
@@ -61,3 +69,62 @@ def self_signed(name: str, key_size: int, start: datetime, end: datetime) -> Key
         der=certificate.public_bytes(Encoding.DER),
         thumbprint=certificate.fingerprint(SHA1()).hex().upper(),  # noqa: S303 - a name, no proof
     )
+
+
+class NoCertificate(Exception):
+    """The text holds no certificate that can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """The first certificate of a PEM text, and what is to be known of it."""
+
+    pem: str
+    der: bytes
+    key_type: str
+    """`RSA`, else a word for what it is instead."""
+    thumbprint: str
+    """SHA-1 in upper-case hex."""
+    fingerprint: str
+    """SHA-256 in hex."""
+    end: datetime
+    public_key: bytes = field(repr=False)
+    """DER, SubjectPublicKeyInfo."""
+
+
+def leaf(text: str) -> Leaf:
+    """Return the first certificate in `text`.
+
+    Raises:
+        NoCertificate: there is none.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(text.encode())
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise NoCertificate from None
+    return Leaf(
+        pem=certificate.public_bytes(Encoding.PEM).decode(),
+        der=certificate.public_bytes(Encoding.DER),
+        key_type=_key_type(key),
+        thumbprint=certificate.fingerprint(SHA1()).hex().upper(),  # noqa: S303 - a name, no proof
+        fingerprint=certificate.fingerprint(SHA256()).hex(),
+        end=certificate.not_valid_after_utc,
+        public_key=key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def fits(certificate: Leaf, private_key: SecretStr) -> bool:
+    """Whether `private_key` (PEM, not encrypted) is the one of `certificate`."""
+    try:
+        key = load_pem_private_key(private_key.get_secret_value().encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return public == certificate.public_key
+
+
+def _key_type(key: object) -> str:
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RSA"
+    return "an EC" if isinstance(key, ec.EllipticCurvePublicKey) else "another"

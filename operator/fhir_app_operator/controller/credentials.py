@@ -141,6 +141,7 @@ async def federate(
     await connection.federated_identity_credentials.upsert(
         application, action.credential, young=young
     )
+    connection.own_writes.added(work.identity.uid, action.credential.name)
     work.observed = replace(
         work.observed, application=application.with_federated(action.credential)
     )
@@ -179,7 +180,7 @@ async def _register_certificate(
         start=now, end=end,
     )  # fmt: skip
     await connection.key_credentials.add(
-        application, key, pair.der, now=now, expected=_known_keys(world, work),
+        application, key, pair.der, now=now, expected=known_keys(world, work),
         young=observe.is_young(application, now, world.policy),
     )  # fmt: skip
     private = pair.private_key
@@ -195,7 +196,7 @@ async def _register_certificate(
     )
 
 
-def _known_keys(world: World, work: Pass) -> frozenset[str]:
+def known_keys(world: World, work: Pass) -> frozenset[str]:
     """Key ids that the directory must show before its list of certificates may be written.
 
     What this pass saw, and what the Secret holds if that is so young that it may not show yet.
@@ -236,7 +237,7 @@ async def _take_off(
     match action.type:
         case CredentialType.CERTIFICATE:
             await connection.key_credentials.remove(
-                application, action.key_id, now=world.clock(), expected=_known_keys(world, work)
+                application, action.key_id, now=world.clock(), expected=known_keys(world, work)
             )
         case CredentialType.FEDERATED_IDENTITY:
             await connection.federated_identity_credentials.delete(

@@ -148,12 +148,14 @@ class Triggers:
                 self._add(key, urgent=True)
 
     def secret(self, event: kopf.RawEvent) -> None:
-        """A Secret of ours was deleted, or does not hold what we wrote."""
+        """A Secret of ours was deleted or edited, or one that a registration follows changed."""
         body = event["object"]
         if event["type"] is None or (event["type"] != "DELETED" and is_as_written(dict(body))):
             return
-        uid = (body["metadata"].get("labels") or {}).get(names.REGISTRATION_LABEL, "")
-        key = self._index.by_uid(uid)
+        meta = body["metadata"]
+        label = (meta.get("labels") or {}).get(names.REGISTRATION_LABEL, "")
+        named = RegistrationKey(meta["namespace"], label)
+        key = named if named in self._index else self._index.by_uid(label)
         if key is not None:
             self._add(key, urgent=True)
 
@@ -284,7 +286,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = Backoffs()
     # Only the sign-in is retried with it, when a token cannot be read: it may be there in a moment.
     settings.execution.default_backoff = 5
-    settings.watching.label_selectors["v1/secrets"] = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
+    settings.watching.label_selectors["v1/secrets"] = names.REGISTRATION_LABEL
     settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.reconnect_backoff = 1
     settings.watching.chunk_size = 500

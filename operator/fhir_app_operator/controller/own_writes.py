@@ -49,6 +49,11 @@ class OwnWrites:
         """Remember that a credential was removed."""
         self._entry(uid).removed.add(key_id)
 
+    def added(self, uid: str, key_id: str) -> None:
+        """Remember that a credential that may have been removed before is there again."""
+        if uid in self._written:
+            self._written[uid].removed.discard(key_id)
+
     def made_principal(self, uid: str, object_id: str) -> None:
         """Remember that the service principal was made, or met."""
         self._entry(uid).principal = object_id

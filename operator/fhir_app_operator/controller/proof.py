@@ -114,11 +114,11 @@ def _is_doubtful(world: World, state: SecretState, application: Application) -> 
 
 
 def _proof_in(secret: LiveSecret) -> ClientCredential | None:
-    """What a workload would sign in with."""
+    """What a workload would sign in with; None if the Secret does not hold it."""
     data = secret.data
     if secret.state.type is CredentialType.CLIENT_SECRET:
         return ClientCredential(client_secret=data[CLIENT_SECRET_KEY])
-    if secret.state.type is CredentialType.CERTIFICATE:
+    if secret.state.type is CredentialType.CERTIFICATE and PRIVATE_KEY_KEY in data:
         return ClientCredential(
             private_key=data[PRIVATE_KEY_KEY],
             certificate=data[CERTIFICATE_KEY].get_secret_value(),

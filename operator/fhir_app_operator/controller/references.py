@@ -8,13 +8,18 @@ from __future__ import annotations
 from functools import partial
 
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import observe
+from fhir_app_operator.controller import following, observe
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import conditions, desired, federation, requests
-from fhir_app_operator.planning.model import Application, Desired, DesiredApplication
+from fhir_app_operator.planning.model import (
+    Application,
+    CredentialPolicy,
+    Desired,
+    DesiredApplication,
+)
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
 
@@ -48,17 +53,22 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     graph = await connection.graph_permissions() if user_flow else server.permissions
     return desired.desired(
         registration, work.identity, connection.directory, server, issuer, graph,
-        await _defaults(connection), await _token_issuer(world, registration),
+        await _defaults(connection), await _outside_credential(world, work, connection),
     )  # fmt: skip
 
 
-async def _token_issuer(
-    world: World, registration: FhirAppRegistration
-) -> federation.TokenIssuer | None:
-    credential = registration.spec.credential
-    if credential is None or credential.federated is None:
+async def _outside_credential(
+    world: World, work: Pass, connection: Connection
+) -> CredentialPolicy | None:
+    """What `credential` comes to where that depends on the cluster; None where it does not."""
+    credential = work.registration.spec.credential
+    if credential is None:
         return None
-    return await world.token_issuers.cluster()
+    if credential.federated is not None:
+        issuer = await world.token_issuers.cluster()
+        audience = connection.directory.exchange_audience
+        return federation.wanted(work.identity, credential.federated, issuer, audience)
+    return await following.followed(world, work.registration)
 
 
 def held_state(work: Pass) -> Desired | None:

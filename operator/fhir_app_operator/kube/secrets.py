@@ -101,6 +101,16 @@ class Content:
     credential: NewCredential | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSecret:
+    """A Secret of somebody else's, as far as a certificate is concerned."""
+
+    type: str
+    certificate: str
+    """PEM, the leaf first; empty if there is none."""
+    private_key: SecretStr | None
+
+
 class Secrets:
     """The Secrets of the cluster; errors as in `ApiServer`."""
 
@@ -117,6 +127,19 @@ class Secrets:
         body = await self._api.get(_path(namespace, name), f"Secret '{namespace}/{name}'")
         value = ((body or {}).get("data") or {}).get(key)
         return None if value is None else _decoded(value)
+
+    async def tls(self, namespace: str, name: str) -> TlsSecret | None:
+        """Return certificate and key of a Secret of any owner, None if there is none."""
+        body = await self._api.get(_path(namespace, name), f"Secret '{name}'")
+        if body is None:
+            return None
+        data = {key: _decoded(value) for key, value in (body.get("data") or {}).items()}
+        certificate = data.get(CERTIFICATE_KEY)
+        return TlsSecret(
+            type=str(body.get("type") or ""),
+            certificate=certificate.get_secret_value() if certificate else "",
+            private_key=data.get(PRIVATE_KEY_KEY),
+        )
 
     async def rehearse(self, live: LiveSecret | None, content: Content) -> None:
         """Find out whether `write` would be let through, without writing: a dry run.

@@ -17,7 +17,6 @@ from fhir_app_operator.planning.model import (
     CredentialPolicy,
     DatedCredential,
     Desired,
-    Federation,
     IssuePolicy,
     Observed,
     Policy,
@@ -109,7 +108,7 @@ def share(uid: str) -> float:
 
 def overlap(policy: CredentialPolicy) -> timedelta:
     """Return how long a replaced credential stays valid."""
-    if isinstance(policy, Federation):
+    if not isinstance(policy, IssuePolicy):
         return DEFAULT_OVERLAP
     if policy.overlap is not None:
         return policy.overlap

@@ -19,9 +19,8 @@ from fhir_app_operator.api.v1alpha1 import (
 )
 from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import federation, permissions, requests
+from fhir_app_operator.planning import permissions, requests
 from fhir_app_operator.planning.clouds import Directory
-from fhir_app_operator.planning.federation import TokenIssuer
 from fhir_app_operator.planning.model import (
     CredentialPolicy,
     Desired,
@@ -153,7 +152,7 @@ def desired(
     issuer: Issuer,
     graph: PermissionIds,
     defaults: Defaults | None = None,
-    issuer_of_tokens: TokenIssuer | None = None,
+    credential: CredentialPolicy | None = None,
 ) -> Desired:
     """Return what `registration` should come to.
 
@@ -165,11 +164,11 @@ def desired(
         issuer: issuer and keys of the server's token version.
         graph: ids of Microsoft Graph's delegated permissions, for user flows.
         defaults: what the tenant gives to every application.
-        issuer_of_tokens: who signs the cluster's ServiceAccount tokens, if `credential` asks.
+        credential: what `credential` comes to, if that is not in the manifest alone: federated
+            or followed.
 
     Raises:
-        Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for;
-            `IssuerNotSupported`, Entra does not take the cluster's tokens.
+        Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
         Waiting: `NotYetReplicated`, it declares it but the directory does not show it yet.
     """
     spec = registration.spec
@@ -178,7 +177,7 @@ def desired(
         application=_with_defaults(
             _application(registration, identity, tenant, server, graph), defaults or Defaults()
         ),
-        credential=_credential_policy(registration, identity, tenant, issuer_of_tokens),
+        credential=credential or issue_policy(registration),
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
         secret_owned=spec.deletion_policy != "Orphan",
@@ -280,25 +279,17 @@ def _scopes(registration: FhirAppRegistration) -> tuple[str, ...]:
     return registration.spec.scopes or (USER_IMPERSONATION,)
 
 
-def _credential_policy(
-    registration: FhirAppRegistration, identity: Registration, tenant: Directory,
-    issuer: TokenIssuer | None,
-) -> CredentialPolicy | None:  # fmt: skip
-    credential = registration.spec.credential
-    if credential is not None and credential.federated is not None and issuer is not None:
-        return federation.wanted(identity, credential.federated, issuer, tenant.exchange_audience)
-    return issue_policy(registration)
-
-
 def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
     """Return what `registration` wants to be issued; None if that is nothing."""
     spec = registration.spec
     if spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
         return None
-    if spec.credential is not None and spec.credential.federated is not None:
-        return None
     certificate = spec.credential.certificate if spec.credential else None
-    if certificate is not None:
+    if spec.credential is not None and (
+        spec.credential.federated or (certificate and certificate.secret_ref)
+    ):
+        return None
+    if certificate is not None and certificate.issue is not None:
         issue = certificate.issue
         return IssuePolicy(
             type=CredentialType.CERTIFICATE, duration=issue.duration,

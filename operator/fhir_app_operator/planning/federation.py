@@ -18,6 +18,7 @@ from fhir_app_operator.planning.model import (
     Desired,
     FederatedIdentityCredential,
     Federation,
+    Following,
     IssuePolicy,
     Observed,
     Registration,
@@ -145,7 +146,7 @@ def revocations(desired: Desired, observed: Observed, now: datetime) -> list[
         case Federation(credentials=kept):
             names = {each.name for each in kept}
             return [(now, revoke(each)) for each in own if each.name not in names]
-        case IssuePolicy():
+        case IssuePolicy() | Following():
             secret = observed.secret
             current = credentials.published(secret, observed.application.credentials)
             if secret is None or secret.written_at is None or current is None:

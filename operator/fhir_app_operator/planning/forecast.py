@@ -18,6 +18,7 @@ from fhir_app_operator.planning.model import (
     CreateServicePrincipal,
     DeleteApplication,
     Desired,
+    FollowCertificate,
     Intent,
     IssueCredential,
     KeyCredential,
@@ -81,6 +82,8 @@ def fold(  # noqa: C901, PLR0911 - one short arm for each action
             return replace(observed, intent=intent)
         case IssueCredential():
             return _issued(desired, observed, app, action, now)
+        case FollowCertificate():
+            return _followed(desired, observed, app, action, now)
         case SetFederatedIdentityCredential():
             return replace(observed, application=app.with_federated(action.credential))
         case WriteSecret():
@@ -125,6 +128,28 @@ def _issued(
         secret=secret,
         intent=Intent(nonce=action.nonce, requested_at=now, type=credential.type),
     )
+
+
+def _followed(
+    desired: Desired, observed: Observed, app: Application, action: FollowCertificate, now: datetime
+) -> Observed:
+    wanted = action.certificate
+    name = desired.registration.credential_name(wanted.nonce)
+    key = KeyCredential(key_id=action.key_id, display_name=name, start=now, end=wanted.end)
+    secret = SecretState(
+        ours=True,
+        owner_reference=desired.secret_owned,
+        data=resolved(desired.connection, app.app_id),
+        type=wanted.type,
+        holds_credential=True,
+        credential_intact=True,
+        key_id=action.key_id,
+        nonce=wanted.nonce,
+        expires_at=wanted.end,
+        written_at=now,
+    )
+    app = app.without_credential(action.key_id).with_credential(key)
+    return replace(observed, application=app, secret=secret)
 
 
 def _written(

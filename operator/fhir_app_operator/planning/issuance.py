@@ -112,7 +112,8 @@ def _planned(
 ) -> Issue | None:  # fmt: skip
     """A change of type, a renewal or a rotation; one that comes too late is urgent."""
     asked, planned = desired.requests.rotate_at, now < current.end
-    if current.type is not policy.type:
+    followed = desired.registration.is_followed(current.display_name)
+    if current.type is not policy.type or followed:
         return Issue(reason=SWITCH, at=now, planned=planned)
     if now >= renew_at(policy, current, desired.registration.uid):
         return Issue(reason=RENEWAL, at=now, planned=planned)

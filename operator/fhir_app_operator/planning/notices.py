@@ -14,12 +14,14 @@ from fhir_app_operator.planning import federation
 from fhir_app_operator.planning.conditions import ABNORMAL, find
 from fhir_app_operator.planning.credentials import ours
 from fhir_app_operator.planning.differences import changed_properties
+from fhir_app_operator.planning.following import CHANGED
 from fhir_app_operator.planning.issuance import PLANNED
 from fhir_app_operator.planning.model import (
     Action,
     Application,
     CreateServicePrincipal,
     Desired,
+    FollowCertificate,
     IssueCredential,
     RestoreApplication,
     RestoreServicePrincipal,
@@ -96,7 +98,7 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("credential")
             case WriteSecret():
                 found.append("secret")
-            case IssueCredential() if not _is_planned(action):
+            case IssueCredential() | FollowCertificate() if not _is_planned(action):
                 found.append("credential")
             case _:
                 pass
@@ -115,7 +117,7 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
         found.append(Notice(type="Normal", reason=RENEWED, note=note))
     removed = [a.key_id for a in applied if isinstance(a, RevokeCredential) and a.reason == FOREIGN]
     if removed:
-        note = f"`credential.unmanaged` is Remove: client secrets of others: {', '.join(removed)}"
+        note = f"`credential.unmanaged` is Remove: credentials of others: {', '.join(removed)}"
         found.append(Notice(type="Normal", reason=REMOVED, note=note))
     return tuple(found)
 
@@ -129,13 +131,14 @@ def rotation(
         applied: the actions that were taken.
         failed: the action that ended the pass, if one did.
     """
-    if any(isinstance(action, IssueCredential) and _is_planned(action) for action in applied):
+    new = IssueCredential | FollowCertificate
+    if any(isinstance(action, new) and _is_planned(action) for action in applied):
         return "success"
     return "failure" if failed is not None and _is_planned(failed) else None
 
 
 def _is_planned(action: Action) -> bool:
-    return action.reason in PLANNED
+    return action.reason in (*PLANNED, CHANGED)
 
 
 def unmanaged(desired: Desired, application: Application) -> str:

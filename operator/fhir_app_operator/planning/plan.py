@@ -12,7 +12,7 @@ from functools import partial
 
 from fhir_app_operator.api import names
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import credentials, federation, issuance, retirement
+from fhir_app_operator.planning import credentials, federation, following, issuance, retirement
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
@@ -58,13 +58,14 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 8 | no service principal                              | CreateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
     |   |                                                   | enabled role or scope first)     |
-    |10 | the clocks differ too much                        | WriteSecret as in row 14, else   |
+    |10 | the clocks differ too much                        | WriteSecret as in row 15, else   |
     |   |                                                   | Waiting ClockSkew                |
     |11 | credentials past their overlap or grace           | RevokeCredential, each           |
     |12 | no good credential in the Secret, or one to renew | RecordIntent, then               |
     |   | or to rotate                                      | IssueCredential for that intent  |
-    |13 | a ServiceAccount is not trusted, or otherwise     | SetFederatedIdentityCredential   |
-    |14 | the Secret's data or metadata differ              | WriteSecret                      |
+    |13 | a followed certificate that is not in the Secret  | FollowCertificate                |
+    |14 | a ServiceAccount is not trusted, or otherwise     | SetFederatedIdentityCredential   |
+    |15 | the Secret's data or metadata differ              | WriteSecret                      |
 
     Raises:
         Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 12.
@@ -81,6 +82,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
         # First what must go, so that issues that fail again and again cannot pile up.
         partial(_revocations, desired, observed, now, policy),
         partial(_credential, desired, observed, now, policy),
+        partial(following.due, desired, observed, now, policy),
         partial(federation.missing, desired, observed),
         partial(_secret, desired, observed, application),
     )

@@ -25,6 +25,7 @@ from fhir_app_operator.planning.model import (
     DatedCredential,
     Desired,
     Federation,
+    Following,
     IssuePolicy,
     Observed,
     Policy,
@@ -115,7 +116,7 @@ class _Holdings:
     """Our credentials, oldest first, and `current`, which the Secret provably holds."""
 
     desired: Desired
-    wanted: IssuePolicy
+    wanted: IssuePolicy | Following
     observed: Observed
     now: datetime
     policy: Policy

@@ -84,7 +84,23 @@ class IssuedCertificate(Lifetime):
 class Certificate(ApiModel):
     """A certificate; exactly one member says where it comes from."""
 
-    issue: IssuedCertificate = Field(description="The operator makes key and certificate.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.issue) != has(self.secretRef)",
+                "`certificate` must have exactly one of issue and secretRef",
+            )
+        )
+    )
+    issue: IssuedCertificate | None = Field(
+        default=None, description="The operator makes key and certificate."
+    )
+    secret_ref: NameReference | None = Field(
+        default=None,
+        description="A Secret of type kubernetes.io/tls in the registration's namespace, such as "
+        "cert-manager keeps; its certificate is registered, and again whenever it changes. The "
+        "key must be RSA.",
+    )
 
 
 class UnmanagedPolicy(StrEnum):

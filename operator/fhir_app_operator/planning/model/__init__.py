@@ -9,6 +9,7 @@ from fhir_app_operator.planning.model.actions import (
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
+    FollowCertificate,
     IssueCredential,
     Purge,
     RecordIntent,
@@ -34,6 +35,7 @@ from fhir_app_operator.planning.model.credential import (
     DatedCredential,
     FederatedIdentityCredential,
     Federation,
+    Following,
     Intent,
     IssuePolicy,
     KeyCredential,
@@ -42,6 +44,7 @@ from fhir_app_operator.planning.model.credential import (
 )
 from fhir_app_operator.planning.model.identity import (
     CREDENTIAL_PREFIX,
+    FOLLOWED,
     OWNER_TAG_PREFIX,
     REGISTRATION_TAG_PREFIX,
     Registration,
@@ -56,6 +59,7 @@ from fhir_app_operator.planning.model.state import (
 
 __all__ = [
     "CREDENTIAL_PREFIX",
+    "FOLLOWED",
     "OWNER_TAG_PREFIX",
     "REGISTRATION_TAG_PREFIX",
     "Action",
@@ -71,6 +75,8 @@ __all__ = [
     "DesiredApplication",
     "FederatedIdentityCredential",
     "Federation",
+    "FollowCertificate",
+    "Following",
     "Intent",
     "IssueCredential",
     "IssuePolicy",

@@ -7,7 +7,11 @@ from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import ApplicationChanges
-from fhir_app_operator.planning.model.credential import FederatedIdentityCredential, IssuePolicy
+from fhir_app_operator.planning.model.credential import (
+    FederatedIdentityCredential,
+    Following,
+    IssuePolicy,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,15 @@ class IssueCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowCertificate:
+    """Register a certificate that others keep, probe, guarded Secret write; may be repeated."""
+
+    certificate: Following
+    key_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetFederatedIdentityCredential:
     """Upsert by name: a second try can never make a second one."""
 
@@ -122,6 +135,7 @@ Action = (
     | CreateServicePrincipal
     | RecordIntent
     | IssueCredential
+    | FollowCertificate
     | SetFederatedIdentityCredential
     | WriteSecret
     | RevokeCredential

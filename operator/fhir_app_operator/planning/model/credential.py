@@ -77,7 +77,20 @@ class Federation:
     credentials: tuple[FederatedIdentityCredential, ...]
 
 
-CredentialPolicy = IssuePolicy | Federation
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """The certificate that a Secret of somebody else's holds now."""
+
+    type: ClassVar[CredentialType] = CredentialType.CERTIFICATE
+    secret_name: str
+    thumbprint: str
+    """SHA-1 in upper-case hex, as Entra and MSAL call a certificate by."""
+    nonce: str
+    """Made from its fingerprint: one certificate, one mark."""
+    end: datetime
+
+
+CredentialPolicy = IssuePolicy | Following | Federation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

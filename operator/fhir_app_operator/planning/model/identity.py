@@ -10,6 +10,8 @@ from typing import Final
 
 from fhir_app_operator.api.names import GROUP
 
+FOLLOWED: Final = "followed-"
+"""How the nonces of certificates begin that the operator did not make."""
 CREDENTIAL_PREFIX: Final = "fhirapps"
 """Display names of our password credentials are `fhirapps:<uid>:<nonce>`."""
 OWNER_TAG_PREFIX: Final = f"{GROUP}/owner:"
@@ -47,6 +49,10 @@ class Registration:
     def key_id(self, nonce: str) -> str:
         """The key id that the certificate of `nonce` is registered under: ours to choose."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, self.credential_name(nonce)))
+
+    def is_followed(self, display_name: str | None) -> bool:
+        """Whether a credential of that display name is a certificate that others keep."""
+        return (self.nonce_of(display_name) or "").startswith(FOLLOWED)
 
     @property
     def federated_prefix(self) -> str:
