@@ -87,6 +87,12 @@ def test_suspension_keeps_what_was_and_says_that_nothing_is_written():
     }  # fmt: skip
 
 
+def test_what_others_made_is_counted_in_synced():
+    verdict = reporter().succeeded("in place", unmanaged="1 client secret")
+    (synced,) = [c for c in verdict.conditions if c.type == "Synced"]
+    assert synced.message.endswith("made by others and left alone: 1 client secret")
+
+
 def test_a_warning_names_the_end_and_what_stands_in_the_way():
     warning = reporter().expiring(NOW, "PolicyBlocked", "it is not renewed: forbidden")
     assert (warning.type, warning.status) == ("CredentialExpiring", "True")

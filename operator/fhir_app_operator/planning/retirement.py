@@ -29,6 +29,7 @@ from fhir_app_operator.planning.model import (
     IssuePolicy,
     Observed,
     Policy,
+    Requests,
     RevokeCredential,
     SecretState,
 )
@@ -62,7 +63,7 @@ def _dated(
     if desired.credential is None:
         return [_moment(now, p, "CredentialNotWanted") for p in own]
     if isinstance(desired.credential, Federation):
-        return _superseded(desired, observed.secret, own)
+        return _superseded(desired.credential, desired.requests, observed.secret, own)
     holdings = _Holdings(
         desired=desired, wanted=desired.credential, observed=observed, now=now, policy=policy,
         own=own, current=published(observed.secret, application.credentials),
@@ -71,14 +72,12 @@ def _dated(
 
 
 def _superseded(
-    desired: Desired, secret: SecretState | None, own: list[DatedCredential]
+    wanted: Federation, requests: Requests, secret: SecretState | None, own: list[DatedCredential]
 ) -> Iterator[Moment]:
     """Yield what goes after a switch to federated credentials: all of ours, after the overlap."""
     if secret is None or secret.written_at is None or not is_federated(secret):
         return
-    if desired.credential is None:
-        return
-    ends = overlap_ends(desired.credential, desired.requests, secret.written_at)
+    ends = overlap_ends(wanted, requests, secret.written_at)
     for credential in own:
         at = min(ends, max(credential.end, secret.written_at))
         yield _moment(at, credential, "OverlapEnded")
