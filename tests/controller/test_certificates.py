@@ -1,6 +1,7 @@
 """Certificates that the operator makes, against the real API server and the emulator."""
 
 import base64
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,11 +9,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
+from entra_emulator import Fault
 from fhir_app_operator.graph.auth import ClientCredential, Probe
 
 pytestmark = pytest.mark.control_plane
 
 CERTIFICATE = {"certificate": {"issue": {"duration": "720h", "renewBefore": "240h"}}}
+TOKEN = re.compile(r"/oauth2/v2.0/token$")
 KEYS = {"tls.crt", "tls.key", "tls-combined.pem", "AZURE_CLIENT_CERTIFICATE_THUMBPRINT"}
 
 
@@ -162,3 +165,36 @@ async def test_a_tampered_list_is_put_right_after_the_replication_window(lab, si
     lab.pass_time(timedelta(minutes=16))
     await lab.settle(signed)
     assert await signs_in(lab, await lab.secret(signed))
+
+
+@pytest.mark.parametrize("unspread", ["700027", "7000215", "700016"])
+async def test_it_is_published_only_once_sign_in_accepts_it(lab, unspread):
+    await lab.ready("Resource")
+    name = await lab.register("Service", credential=CERTIFICATE)
+    lab.emulator.weather.add(Fault(path=TOKEN, times=3, status=401, code=unspread))
+    await lab.settle(name)
+    assert await signs_in(lab, await lab.secret(name))
+    assert len(await keys(lab, name)) == 1
+
+
+async def test_one_that_is_never_accepted_is_not_published_and_does_not_stay(lab):
+    await lab.ready("Resource")
+    name = await lab.register("Service", credential=CERTIFICATE)
+    lab.emulator.weather.add(Fault(path=TOKEN, times=999, status=401, code="700027"))
+    assert (await lab.reconcile(name)).result == "waiting"
+    assert await lab.secret(name) is None
+    assert await keys(lab, name) == {}
+
+
+async def test_no_private_key_is_told_anywhere(lab, signed, capsys, caplog):
+    caplog.set_level("DEBUG")
+    lab.pass_time(timedelta(hours=481))
+    await lab.settle(signed)
+    private = (await lab.secret(signed))["tls.key"].splitlines()[1]
+    body = await lab.read("secret", signed)
+    told = [
+        str(await lab.read("fhirapp", signed)), str(body["metadata"]), caplog.text,
+        str(await lab.events(signed)), *capsys.readouterr(), repr(lab.world),
+    ]  # fmt: skip
+    encoded = body["data"]["tls.key"][100:160]
+    assert not [text for text in told if private in text or encoded in text]
