@@ -69,7 +69,8 @@ def test_the_table_of_registrations_can_be_read_by_people(clinic):
         "EXPIRES",
         "AGE",
     ]
-    assert len(rows) == 4
+    # Other tests of this session have theirs in the same namespace.
+    assert {row.split()[0] for row in rows} >= set(REGISTRATIONS)
     tenants = clinic.cluster.kubectl("get", "entratenants").stdout
     assert tenants.split()[:5] == ["NAME", "TENANT-ID", "CLOUD", "READY", "REASON"]
 
