@@ -166,6 +166,13 @@ def test_deletion_takes_ours_away_and_leaves_theirs():
     assert [getattr(action, "key_id", None) for action in actions] == [FIRST.name, None]
 
 
+@pytest.mark.parametrize("suffix", ["", "prod", "a" * 80, "0123456789ABCDEF", "0" * 17])
+def test_a_name_that_begins_like_ours_is_not_ours(suffix):
+    lookalike = replace(THEIRS, name=f"fhirapps-uid-1-{suffix}")
+    assert federation.ours(identity(), [lookalike, FIRST]) == [FIRST]
+    assert retirement.revocations(WANTED, observed(FIRST, SECOND, lookalike), NOW, POLICY) == []
+
+
 def test_the_overlap_of_a_switch_ends_early_on_request():
     wanted = replace(WANTED, requests=Requests(revoke_previous_at=NOW - DAY))
     world = observed(FIRST, SECOND, passwords=(OLD,))

@@ -200,6 +200,12 @@ def test_credentials_of_others_go_after_an_overlap_if_the_registration_says_so()
     assert revoked(world, wanted=TIDY) == [(NOW + DAY, "k9", "CredentialUnmanaged")]
 
 
+def test_one_of_others_that_the_secret_holds_stays_whatever_the_registration_says():
+    assert "k9" not in [
+        key_id for _, key_id, _ in revoked(holding(THEIRS, key_id="k9"), wanted=TIDY)
+    ]
+
+
 @pytest.mark.parametrize(
     "world",
     [

@@ -8,7 +8,7 @@ import pytest
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning.model import WriteSecret
 from fhir_app_operator.planning.plan import credential_plan, plan
-from tests.planning.worlds import NOW, POLICY, Directories, desired
+from tests.planning.worlds import FEDERATED, NOW, POLICY, Directories, desired
 
 MINUTE = timedelta(minutes=1)
 
@@ -49,3 +49,11 @@ def test_a_type_without_credentials_does_not_care():
     world = settled("Public")
     observed = replace(world.observed, clock_skew=60 * MINUTE)
     assert plan(world.wanted, observed, NOW, POLICY) == ()
+
+
+def test_a_wrong_clock_takes_no_credential_out_of_the_secret_before_anybody_is_trusted():
+    world = settled()
+    switched = desired("Service", credential=FEDERATED)
+    observed = replace(world.observed, clock_skew=6 * MINUTE)
+    with pytest.raises(Waiting, match="ClockSkew"):
+        plan(switched, observed, NOW, POLICY)

@@ -81,8 +81,8 @@ def wanted(
 def ours(
     identity: Registration, found: Iterable[FederatedIdentityCredential]
 ) -> list[FederatedIdentityCredential]:
-    """Return the credentials that this registration made, by the prefix of their names."""
-    return [each for each in found if each.name.startswith(identity.federated_prefix)]
+    """Return the credentials that this registration made, by their names."""
+    return [each for each in found if identity.is_federated_name(each.name)]
 
 
 def missing(desired: Desired, observed: Observed) -> tuple[SetFederatedIdentityCredential, ...]:

@@ -272,12 +272,15 @@ def _later(issue: issuance.Issue, now: datetime) -> tuple[Action, ...]:
 def _skew(
     desired: Desired, observed: Observed, policy: Policy, application: Application
 ) -> tuple[Action, ...]:
-    """Repair what needs no clock; a wrong one must neither issue nor retire anything."""
+    """Repair what needs no clock; a wrong one must neither issue nor retire anything.
+
+    Nor may it take the Secret's credential away: the overlap would be counted from a wrong moment.
+    """
     frozen = skewed(observed, policy)
     if desired.credential is None or frozen is None:
         return ()
     repair = () if observed.secret is None else _secret(desired, observed, application)
-    if not repair:
+    if not repair or any(write.federated for write in repair):
         raise frozen
     return repair
 
@@ -297,7 +300,9 @@ def skewed(observed: Observed, policy: Policy) -> Waiting | None:
     )
 
 
-def _secret(desired: Desired, observed: Observed, application: Application) -> tuple[Action, ...]:
+def _secret(
+    desired: Desired, observed: Observed, application: Application
+) -> tuple[WriteSecret, ...]:
     secret = observed.secret
     federated = isinstance(desired.credential, Federation)
     if secret is None:

@@ -97,8 +97,9 @@ def _unmanaged(
     since = (secret.written_at if secret else None) or now
     length = overlap(desired.credential)
     own = {p.key_id for p in ours(desired, application.credentials)}
+    held = current.key_id if current else None
     for credential in application.credentials:
-        if credential.key_id not in own:
+        if credential.key_id not in own and credential.key_id != held:
             yield _moment(max(since, credential.start) + length, credential, UNMANAGED)
     mine = federation.ours(desired.registration, application.federated)
     for each in application.federated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,8 @@ FOLLOWED: Final = "followed-"
 """How the nonces of certificates begin that the operator did not make."""
 CREDENTIAL_PREFIX: Final = "fhirapps"
 """Display names of our password credentials are `fhirapps:<uid>:<nonce>`."""
+_FEDERATED_DIGITS: Final = 16
+_FEDERATED_DIGEST: Final = re.compile(f"[0-9a-f]{{{_FEDERATED_DIGITS}}}")
 OWNER_TAG_PREFIX: Final = f"{GROUP}/owner:"
 REGISTRATION_TAG_PREFIX: Final = f"{GROUP}/registration:"
 
@@ -62,7 +65,13 @@ class Registration:
     def federated_name(self, issuer: str, subject: str, audience: str) -> str:
         """The name of a federated credential, which decides all that is in it."""
         content = json.dumps([issuer, subject, audience])
-        return f"{self.federated_prefix}{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        digest = hashlib.sha256(content.encode()).hexdigest()[:_FEDERATED_DIGITS]
+        return f"{self.federated_prefix}{digest}"
+
+    def is_federated_name(self, name: str) -> bool:
+        """Whether `name` is one that we give: nobody else's may look like ours by its beginning."""
+        digest = name.removeprefix(self.federated_prefix)
+        return digest != name and _FEDERATED_DIGEST.fullmatch(digest) is not None
 
     def nonce_of(self, display_name: str | None) -> str | None:
         """The nonce in a credential's display name; None for a credential that is not ours."""
