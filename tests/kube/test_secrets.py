@@ -132,6 +132,15 @@ async def test_annotations_that_were_tampered_with_are_not_trusted(api, registra
     assert (state.credential_intact, state.written_at) == (False, None)
 
 
+async def test_lengths_of_time_can_be_added_to_a_tampered_one(api, registration):
+    secrets = Secrets(api)
+    await secrets.write(None, content(registration, "one"))
+    notes = {"fhirapps.dev/written-at": "9999-12-31T23:59:59Z"}
+    await patch(api, registration, {"metadata": {"annotations": notes}})
+    state = (await secrets.read(registration, "portal")).state
+    assert state.written_at + timedelta(days=999) > state.written_at
+
+
 async def test_another_registrations_secret_is_not_ours(api, registration):
     secrets = Secrets(api)
     await secrets.write(None, content(registration, "one"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from fhir_app_operator.api.v1alpha1.schema import FAR_AHEAD, LONG_AGO, reckonable
 
 RECENT: Final = timedelta(minutes=10)
 """How long an answer tells the time: quartz drifts by seconds a day at most."""
@@ -35,10 +37,11 @@ class ServerClock:
         """Take in the `Date` of an answer that came just now; nonsense counts for nothing."""
         try:
             moment = parsedate_to_datetime(date or "")
-            zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            self._said = (zoned.astimezone(UTC), self._monotonic())
         except (ValueError, OverflowError):
             return
+        said = reckonable(moment)
+        if LONG_AGO < said < FAR_AHEAD:
+            self._said = (said, self._monotonic())
 
     def ahead(self, now: datetime) -> timedelta | None:
         """Return how far the local time `now` is ahead of the server's, negative if behind.

@@ -10,10 +10,11 @@ noun modules.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +26,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from fhir_app_operator.api.v1alpha1.schema import FAR_AHEAD, LONG_AGO, reckonable
 from fhir_app_operator.graph.answers import unreadable
 from fhir_app_operator.planning.desired import PermissionIds
 from fhir_app_operator.planning.model import (
@@ -40,11 +42,6 @@ from fhir_app_operator.planning.model import (
 )
 
 M = TypeVar("M", bound="Document")
-
-
-# Graph lets others make passwords without dates; ours always have both.
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _text(value: Any) -> Any:
@@ -71,6 +68,8 @@ def parse(kind: type[M], body: dict[str, Any], operation: str) -> M:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Moment = Annotated[datetime, AfterValidator(reckonable)]
+"""Graph lets others make credentials without dates, or with any; ours always have both."""
 
 
 class _Redirects(Document):
@@ -117,24 +116,24 @@ class Password(Document):
 
     key_id: str
     display_name: str | None
-    start_date_time: datetime | None
-    end_date_time: datetime | None
+    start_date_time: Moment | None
+    end_date_time: Moment | None
 
     def to_model(self) -> PasswordCredential:
         """Return it without its value."""
         return PasswordCredential(
             key_id=self.key_id,
             display_name=self.display_name,
-            start=self.start_date_time or _LONG_AGO,
-            end=self.end_date_time or _NEVER,
+            start=self.start_date_time or LONG_AGO,
+            end=self.end_date_time or FAR_AHEAD,
         )
 
 
 class IssuedPasswordDocument(Password):
     """The answer of addPassword; the end is the directory's choice, so it must be there."""
 
-    start_date_time: datetime
-    end_date_time: datetime
+    start_date_time: Moment
+    end_date_time: Moment
     secret_text: Annotated[SecretStr, Field(min_length=1)]
 
 
@@ -143,16 +142,16 @@ class Key(Document):
 
     key_id: str
     display_name: str | None
-    start_date_time: datetime | None
-    end_date_time: datetime | None
+    start_date_time: Moment | None
+    end_date_time: Moment | None
 
     def to_model(self) -> KeyCredential:
         """Return it in the words of planning."""
         return KeyCredential(
             key_id=self.key_id,
             display_name=self.display_name,
-            start=self.start_date_time or _LONG_AGO,
-            end=self.end_date_time or _NEVER,
+            start=self.start_date_time or LONG_AGO,
+            end=self.end_date_time or FAR_AHEAD,
         )
 
 
@@ -197,7 +196,7 @@ class ApplicationDocument(Document):
     required_resource_access: list[_RequiredAccess]
     service_management_reference: str | None
     password_credentials: list[Password]
-    created_date_time: datetime | None
+    created_date_time: Moment | None
 
     def to_model(self) -> Application:
         """Return it in the words of planning."""

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import CredentialType
+from fhir_app_operator.api.v1alpha1.schema import reckonable
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.kube import secret_template
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
@@ -360,7 +361,7 @@ def _text(moment: datetime) -> str:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC) if text else None
+        return reckonable(datetime.strptime(text, _TIME).replace(tzinfo=UTC)) if text else None
     except ValueError:
         return None
 

@@ -104,8 +104,22 @@ Duration = Annotated[
 ]  # fmt: skip
 
 
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FAR_AHEAD: Final = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def reckonable(moment: datetime) -> datetime:
+    """Return `moment` in UTC, moved to where lengths of time can be added and taken off.
+
+    For times that others wrote: one at the edge of the calendar must not end a pass.
+    """
+    if not LONG_AGO.year < moment.year < FAR_AHEAD.year:
+        return LONG_AGO if moment.year <= LONG_AGO.year else FAR_AHEAD
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 def _utc_seconds(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
+    return reckonable(moment).replace(microsecond=0)
 
 
 Time = Annotated[
