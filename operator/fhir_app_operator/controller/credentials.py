@@ -169,15 +169,15 @@ async def _register_certificate(
     world: World, work: Pass, connection: Connection, action: IssueCredential
 ) -> _Made:
     application = work.known_application()
-    now = world.clock().replace(microsecond=0)
-    end = now + action.policy.duration
+    now, start = world.clock(), observe.directory_time(world, work)
+    end = start + action.policy.duration
     pair = await asyncio.to_thread(
-        certificates.self_signed, work.name, action.policy.key_size, now, end
+        certificates.self_signed, work.name, action.policy.key_size, start, end
     )
     key = KeyCredential(
         key_id=work.identity.key_id(action.nonce),
         display_name=work.identity.credential_name(action.nonce),
-        start=now, end=end,
+        start=start, end=end,
     )  # fmt: skip
     await connection.key_credentials.add(
         application, key, pair.der, now=now, expected=known_keys(world, work),

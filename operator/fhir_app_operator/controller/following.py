@@ -56,7 +56,7 @@ async def follow(
         Stalled: `CertificateNotSupported`, key and certificate do not fit.
         Waiting: Entra does not accept it yet.
     """
-    application, now = work.known_application(), world.clock().replace(microsecond=0)
+    application, now = work.known_application(), world.clock()
     name = action.certificate.secret_name
     found = await _read(world, work.identity.namespace, name)
     leaf = _leaf(world, name, found)
@@ -65,7 +65,7 @@ async def follow(
     if found.private_key is None or not certificates.fits(leaf, found.private_key):
         raise _unsupported(name, "holds no `tls.key` that fits its certificate")
     key = KeyCredential(
-        key_id=action.key_id, start=now, end=leaf.end,
+        key_id=action.key_id, start=observe.directory_time(world, work), end=leaf.end,
         display_name=work.identity.credential_name(action.certificate.nonce),
     )  # fmt: skip
     credential = NewCredential(

@@ -46,6 +46,16 @@ def compare_clocks(world: World, work: Pass, connection: Connection) -> None:
     work.observed = replace(work.observed, clock_skew=skew)
 
 
+def directory_time(world: World, work: Pass) -> datetime:
+    """Return the directory's time as far as it is known, in whole seconds.
+
+    What the directory compares with its own clock is made by it: a certificate that starts in a few
+    minutes is refused until then, and the operator's clock may be that far ahead.
+    """
+    skew = work.observed.clock_skew
+    return (world.clock() - (skew or timedelta(0))).replace(microsecond=0)
+
+
 async def read_secret(world: World, work: Pass) -> None:
     """Read the registration's Secret into `work`."""
     name = work.registration.secret_name

@@ -17,7 +17,7 @@ from fhir_app_operator.api.names import (
     FINALIZER,
     IN_USE_FINALIZER,
 )
-from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import AppType, CredentialType, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller import observe, record, references
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection, Unlisted
@@ -33,12 +33,16 @@ from fhir_app_operator.planning.model import (
     Action,
     CreateApplication,
     Desired,
+    Federation,
     RestoreApplication,
     RestoreServicePrincipal,
+    RevokeCredential,
+    SetFederatedIdentityCredential,
 )
 from fhir_app_operator.planning.plan import credential_plan, next_due, plan
 
 _MAKES: Final = (CreateApplication, RestoreApplication, RestoreServicePrincipal)
+_UNLISTED: Final = (CredentialType.CERTIFICATE, CredentialType.FEDERATED_IDENTITY)
 MAX_ROUNDS: Final = 25
 """Steps of one pass; more means that planning and applying disagree."""
 
@@ -218,6 +222,28 @@ class Reconciler:
             )
         if application and work.registration.spec.type is AppType.RESOURCE:
             connection.servers.remember(work.identity.uid, application)
+        if self._may_be_overtaken(work):
+            # By the write of a dead process: no list would ever show that.
+            window, every = self._world.policy.replication_window, self._world.verify_every
+            connection.verified[work.identity.uid] = self._world.clock() + window - every
+            work.doubted = True
+
+    def _may_be_overtaken(self, work: Pass) -> bool:
+        """Whether a late write could yet undo what this pass did, or did not have to do, unseen.
+
+        What the Secret holds needs no word here: `credentials.certificate_settles` sees to it.
+        """
+        wanted = work.desired.credential if work.desired else None
+        unsettled = isinstance(wanted, Federation) and not work.settled
+        return (
+            work.doubted
+            or unsettled
+            or any(
+                isinstance(action, SetFederatedIdentityCredential)
+                or (isinstance(action, RevokeCredential) and action.type in _UNLISTED)
+                for action in work.applied
+            )
+        )
 
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired
