@@ -5,7 +5,7 @@
 
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -22,7 +22,7 @@ DAYS = 4
 """Enough for the pauses after a failed renewal, the overlap and the sweep, each a day apart."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def wave():
     options = Options(faulty_api_server=True, resync_interval="30s", settings=SETTINGS)
     with running_environment(options) as environment:
@@ -57,9 +57,16 @@ def test_a_wave_of_new_registrations_survives_kills(wave):
 
 
 def test_a_wave_of_renewals_survives_kills(wave):
+    wave.apply(*(service(number) for number in range(KILLS)))
+    wave.calm()
+    wave.wait(lambda: not wave.not_ready(), "all are Ready")
+    wave.operator.stop()
+    assert len(wave.secrets()) == KILLS
     before = {name: body["data"] for name, body in wave.secrets().items()}
     for name in before:
-        wave.annotate(name, **{"fhirapps.dev/rotate-requested-at": datetime.now(UTC).isoformat()})
+        # Moments count in whole seconds: in that of its publication, a credential is the answer.
+        moment = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        wave.annotate(name, **{"fhirapps.dev/rotate-requested-at": moment})
         wave.life()
     nothing_is_doubled_or_lost(wave)
     after = {name: body["data"] for name, body in wave.secrets().items()}

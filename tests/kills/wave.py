@@ -120,7 +120,7 @@ class Wave:
     def registrations(self):
         return self.environment.objects("fhirapps", NAMESPACE)
 
-    def not_ready(self, but=None):
+    def not_ready(self, but=""):
         """The names of those that are not Ready, for another reason than `but`."""
         return [
             body["metadata"]["name"]
