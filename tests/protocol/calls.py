@@ -32,19 +32,27 @@ class Fault(Enum):
     LOST = "answer lost"
     ERROR_AFTER = "503 after the effect"
     THROTTLED = "429"
+    """No effect, and an order to wait."""
 
     def __repr__(self):
         return self.name
 
 
+class Late(Enum):
+    """A moment after the story's end."""
+
+    SETTLED = "when all is as it should be"
+    SWEPT = "when what nobody holds is gone, too"
+
+    def __repr__(self):
+        return f"Late.{self.name}"
+
+
 @dataclass(frozen=True)
 class Zombie:
-    """The process dies, and its call takes effect just before the `after`-th later call.
+    """The process dies, and its call takes effect just before the `after`-th later call."""
 
-    `after` None: when everything is long settled.
-    """
-
-    after: int | None
+    after: int | Late
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,8 @@ class Calls:
         self.plan = dict(plan)
         self.history = []
         self.landings = []
+        self.outages = set()
+        """Sides that answer 503 and do nothing."""
         self._time = time
         self._before = before
         self._after = after
@@ -115,7 +125,8 @@ class Calls:
     def pending(self):
         """Whether a fault or a landing is still to come."""
         count = len(self.history)
-        return any(n >= count for n in self.plan) or any(at is not None for at, *_ in self.landings)
+        due = any(isinstance(moment, int) for moment, *_ in self.landings)
+        return due or any(number >= count for number in self.plan)
 
     def take(self, process, call, effect):
         """Pass `call` on to the world; return what `effect()` returns.
@@ -127,18 +138,21 @@ class Calls:
         if not process.alive:
             raise Crash
         number = len(self.history)
-        self._land(number)
+        self.land(number)
         entry = Entry(number, self._time(), process.number, call, self.plan.get(number))
         self.history.append(entry)
         fault = entry.fault
         if fault is Fault.CRASH_BEFORE or isinstance(fault, Zombie):
             if isinstance(fault, Zombie):
-                due = None if fault.after is None else number + fault.after
-                self.landings.append((due, entry, effect))
+                late = isinstance(fault.after, Late)
+                moment = fault.after if late else number + fault.after
+                self.landings.append((moment, entry, effect))
             process.die()
             raise Crash
         if fault is Fault.THROTTLED:
             raise Answered(429)
+        if call.side in self.outages:
+            raise Answered(503)
         answer = self._effect(entry, effect)
         if fault is Fault.CRASH_AFTER:
             process.die()
@@ -149,19 +163,22 @@ class Calls:
             raise Answered(503)
         return answer
 
-    def land_all(self):
-        """Let everything land that is still on its way."""
-        for _, entry, effect in self.landings:
-            entry.landed_at = len(self.history)
-            self._effect(entry, effect)
-        self.landings.clear()
+    def land(self, moment):
+        """Let land what was to land by then, a call number or a `Late` moment; and how many did.
 
-    def _land(self, number):
-        due = [each for each in self.landings if each[0] is not None and each[0] <= number]
+        Whatever was to land before some call lands at any late moment.
+        """
+        late = isinstance(moment, Late)
+        due = [
+            each
+            for each in self.landings
+            if each[0] == moment or (isinstance(each[0], int) and (late or each[0] <= moment))
+        ]
         self.landings = [each for each in self.landings if each not in due]
         for _, entry, effect in due:
-            entry.landed_at = number
+            entry.landed_at = len(self.history)
             self._effect(entry, effect)
+        return len(due)
 
     def _effect(self, entry, effect):
         self._before(entry)

@@ -4,14 +4,21 @@ And the ways to it for an operator's clients, each request through the counted p
 """
 
 import asyncio
+import base64
+import functools
 import json
 
 import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.x509 import load_pem_x509_certificate
 
 from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID, Emulator, Seeds
 from entra_emulator.directory.store import Kind
-from entra_emulator.signin import clients
+from entra_emulator.signin import assertions, clients
 from entra_emulator.signin.errors import SignInError
+from fhir_app_operator.controller.certificates import certified
 from fhir_app_operator.controller.pools import Pools
 from tests.protocol.calls import Answered, Call, NoAnswer
 from tests.protocol.virtual_time import NoThreads
@@ -82,9 +89,17 @@ class Cloud:
             return httpx.Response(sent[0]["status"], headers=sent[0]["headers"], content=content)
         raise AssertionError("the emulator waits for something")
 
-    def signs_in(self, client_id, secret):
-        """Whether the token endpoint, which sees the replica, takes the secret now."""
-        form = {"client_id": client_id, "client_secret": secret}
+    def signs_in(self, data):
+        """Whether the token endpoint, which sees the replica, takes what is in a Secret now."""
+        form = {"client_id": data.get("AZURE_CLIENT_ID")}
+        if "AZURE_CLIENT_SECRET" in data:
+            form["client_secret"] = data["AZURE_CLIENT_SECRET"]
+        elif "tls.key" in data:
+            hour = int(self.emulator.clock.now().timestamp()) // 3600
+            form["client_assertion_type"] = assertions.TYPE
+            form["client_assertion"] = _assertion(
+                self.emulator.origin, form["client_id"], data["tls.crt"], data["tls.key"], hour
+            )
         try:
             clients.confidential(self.emulator._world, form)
         except SignInError:
@@ -97,7 +112,35 @@ class Cloud:
         return [e for e in store.all(Kind.APPLICATION) if e.document.get("uniqueName")]
 
     def principals(self, app_id):
-        return self.directory.store.find(Kind.SERVICE_PRINCIPAL, "appId", app_id)
+        """The live service principals of an application; the directory allows one."""
+        found = self.directory.store.find(Kind.SERVICE_PRINCIPAL, "appId", app_id)
+        return [each for each in found if not each.is_deleted]
+
+
+@functools.lru_cache(maxsize=64)
+def _assertion(origin, client_id, certificate, key, hour):
+    """What a workload signs with its key; good for that hour."""
+    der = load_pem_x509_certificate(certificate.encode())
+    thumbprint = base64.urlsafe_b64encode(der.fingerprint(SHA1())).decode().rstrip("=")
+    claims = {
+        "aud": f"{origin}/{TENANT_ID}/oauth2/v2.0/token",
+        "iss": client_id,
+        "sub": client_id,
+        "nbf": hour * 3600,
+        "exp": (hour + 1) * 3600,
+        "jti": "protocol",
+    }
+    return jwt.encode(claims, key, algorithm="RS256", headers={"x5t": thumbprint})
+
+
+@functools.cache
+def _key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def make_key_pair(name, _bits, start, end):
+    """A new certificate for the same key: making keys takes longer than a run."""
+    return certified(_key(), name, start, end)
 
 
 def open_pools(cloud, calls, process):

@@ -22,7 +22,7 @@ from fhir_app_operator.kube.token_issuer import TokenIssuers
 from fhir_app_operator.planning.model import Policy
 from fhir_app_operator.telemetry.metrics import Metrics
 from tests.protocol.calls import Answered, Call, NoAnswer, Process
-from tests.protocol.cloud import LATENCY, open_pools
+from tests.protocol.cloud import LATENCY, make_key_pair, open_pools
 
 RESYNC = timedelta(hours=24)
 _WATCH_DELAY = 0.02
@@ -74,6 +74,7 @@ class Operator:
     def __init__(self, number, world, parts):
         self.process = Process(number)
         self._server = world.kube
+        self._clock = world.clock
         self.fence = Fence(lambda: world.clock.loop.now)
         api = parts.api(ApiServerGateway(world.kube, world.calls, self.process, self.fence.check))
         secrets = parts.secrets(Secrets(api))
@@ -93,6 +94,7 @@ class Operator:
             clock=clock,
             sleep=asyncio.sleep,
             nonce=world.nonce,
+            make_key_pair=make_key_pair,
             policy=parts.policy,
             snapshot_age=RESYNC / 4,
         )
@@ -116,8 +118,7 @@ class Operator:
         await self._queue.drain(0.0)
 
     def _watch(self, kind, place, body):
-        loop = asyncio.get_running_loop()
-        loop.call_later(_WATCH_DELAY, self._hear, kind, place, body)
+        self._clock.loop.call_later(_WATCH_DELAY, self._hear, kind, place, body)
 
     def _hear(self, kind, place, body):
         if not self.process.alive:

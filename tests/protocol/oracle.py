@@ -7,14 +7,15 @@ endpoint takes what is in it. Violations are collected, since the operator would
 import base64
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from fhir_app_operator.api import names
 
 PREFIX = "fhirapps:"
 OWNER = f"{names.GROUP}/owner:cluster/"
-_TOLERANCE = timedelta(seconds=30)
-"""Between the time that the Secret tells and the moment in which it was written."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_TOLERANCE = timedelta(seconds=1)
+"""Times on the Secret are in whole seconds."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,16 @@ class Oracle:
         self._world = world
         self.violations = []
         self.ready_once = set()
-        self.excused = set()
-        """UIDs whose Secret a person broke, until it is good again."""
+        self._excused = {}
+        self.deleted_by_people = set()
+        """Object ids of applications whose credentials nobody could revoke any more."""
+        self.revocable = set()
+        """Key ids that a person wants to go at once."""
         self.issued = {}
         """Key ids by nonce, of every addPassword that took effect."""
         self.values = set()
         self.created = {}
+        self._intents = set()
         self._replaced = {}
         self._published = {}
         self._documents = {}
@@ -73,14 +78,25 @@ class Oracle:
             uid = body["metadata"]["uid"]
             if is_ready(body):
                 self.ready_once.add(uid)
+            pending = (body.get("status") or {}).get("pendingCredential")
+            if pending:
+                self._intents.add(pending["nonce"])
             secret = self._world.secret_of(body)
             key_id = secret and _notes(secret).get(names.KEY_ID_ANNOTATION)
             last = self._published.get(uid)
             if key_id and key_id != last:
                 if last:
-                    self._replaced.setdefault(last, self._world.clock.now())
+                    # By the Secret's own word: a write that lands late shortens the overlap.
+                    self._replaced.setdefault(last, _written_at(secret))
                 self._published[uid] = key_id
                 self._replaced.pop(key_id, None)
+
+    def excuse(self, uid):
+        """A person broke what lets the workload of `uid` sign in: until it is good again.
+
+        It may look good as long as the directory's replica is behind.
+        """
+        self._excused[uid] = self._world.clock.now() + self._world.cloud.directory.store.lag
 
     def fail(self, rule, text):
         self.violations.append(Violation(rule, text, len(self._world.calls.history) - 1))
@@ -93,18 +109,17 @@ class Oracle:
             if uid not in self.ready_once or "deletionTimestamp" in meta:
                 continue
             if self._world.is_usable(body):
-                self.excused.discard(uid)
-            elif uid not in self.excused:
-                self.excused.add(uid)  # told once
+                if self._world.clock.now() > self._excused.get(uid, _NEVER):
+                    del self._excused[uid]
+            elif uid not in self._excused:
+                self.excuse(uid)  # told once
                 self.fail("S2", f"the Secret of {meta['name']} cannot sign in, after {entry.call}")
 
     # ---- S4, S5, S6
 
     def _check_intent(self, entry):
-        uid, nonce = _parts(entry.call.body["passwordCredential"]["displayName"])
-        body = self._world.registration_by_uid(uid)
-        pending = ((body or {}).get("status") or {}).get("pendingCredential") or {}
-        if pending.get("nonce") != nonce:
+        nonce = _parts(entry.call.body["passwordCredential"]["displayName"])[1]
+        if nonce not in self._intents:
             self.fail("S4", "addPassword without its durable intent")
 
     def _check_target(self, entry):
@@ -157,8 +172,8 @@ class Oracle:
                 self._check_removed(entry, before, document)
 
     def _check_removed(self, entry, before, after):
-        kept = {password["keyId"] for password in after["passwordCredentials"]}
-        for password in before["passwordCredentials"]:
+        kept = {each["keyId"] for each in _credentials(after)}
+        for password in _credentials(before):
             if password["keyId"] in kept:
                 continue
             if not (password["displayName"] or "").startswith(PREFIX):
@@ -175,7 +190,9 @@ class Oracle:
         if secret and _notes(secret).get(names.KEY_ID_ANNOTATION) == key_id:
             self.fail("S3", "the credential in the live Secret was removed")
         since = self._replaced.get(key_id)
-        if since is not None and now + _TOLERANCE < since + self._world.overlap:
+        if since is None or key_id in self.revocable:
+            return
+        if now + _TOLERANCE < since + self._world.overlap:
             self.fail("S3", f"a credential was removed {now - since} after it was replaced")
 
     def _check_bystanders(self, entry):
@@ -188,16 +205,21 @@ class Oracle:
 
     # ---- at the end
 
+    def leaks(self):
+        """Names of the credentials of ours that no Secret holds."""
+        held = self._world.held()
+        return [
+            each["displayName"]
+            for entity in self._world.cloud.applications()
+            if not (entity.is_deleted and entity.id in self.deleted_by_people)
+            for each in _credentials(entity.document)
+            if (each["displayName"] or "").startswith(PREFIX) and each["keyId"] not in held
+        ]
+
     def check_leaks(self):
         """L2: every credential of ours is the one in a Secret."""
-        for entity in self._world.cloud.applications():
-            for password in entity.document["passwordCredentials"]:
-                uid = _parts(password["displayName"])[0]
-                body = self._world.registration_by_uid(uid)
-                secret = body and self._world.secret_of(body)
-                held = secret and _notes(secret).get(names.KEY_ID_ANNOTATION)
-                if held != password["keyId"] and not entity.is_deleted:
-                    self.fail("L2", f"nobody holds credential {password['displayName']}")
+        for name in self.leaks():
+            self.fail("L2", f"nobody holds credential {name}")
 
     def check_idle(self, entries):
         """L3: nothing is written when nothing changed."""
@@ -230,6 +252,14 @@ def is_ready(body):
         and ready["status"] == "True"
         and ready["observedGeneration"] == body["metadata"]["generation"]
     )
+
+
+def _written_at(secret):
+    return datetime.fromisoformat(_notes(secret)[names.WRITTEN_AT_ANNOTATION])
+
+
+def _credentials(document):
+    return (*document["passwordCredentials"], *document["keyCredentials"])
 
 
 def _notes(secret):

@@ -2,40 +2,65 @@
 
 from itertools import islice
 
-from tests.protocol.calls import Fault, Zombie
+from tests.protocol.calls import Fault, Late, Zombie
 
 
 def singles(run, *faults):
     """Each fault, or each of `faults`, at each call that the fault-free `run` made."""
     for entry in run.history[: run.calls]:
         for fault in faults or Fault:
-            yield {entry.number: fault}
+            # A crash after a call without effect is the same as the one before it.
+            if entry.call.writes or fault is not Fault.CRASH_AFTER:
+                yield {entry.number: fault}
 
 
 def landings(run, play):
-    """The write of a dead process lands before each later call, and when all is settled.
+    """The write of a dead process lands before each later call, and at each late moment.
+
+    Before each later call that could tell: before any other it is as if it came a little later.
 
     How many later calls there are is found by playing the plan with the latest landing.
     """
     for entry in run.history[: run.calls]:
         if not entry.call.writes:
             continue
-        late = {entry.number: Zombie(None)}
+        late = {entry.number: Zombie(Late.SETTLED)}
         yield late
-        later = play(late).calls - entry.number
-        for after in range(1, later):
-            yield {entry.number: Zombie(after)}
+        yield {entry.number: Zombie(Late.SWEPT)}
+        after = play(late)
+        for later in after.history[entry.number + 1 : after.calls]:
+            if _meets(entry.call, later.call):
+                yield {entry.number: Zombie(later.number - entry.number)}
 
 
-def pairs(run, play):
-    """Each fault at each call, and a second one at each call that follows the first."""
-    for first in singles(run):
-        number = next(iter(first))
-        for second in range(number + 1, play(first).calls):
-            for fault in Fault:
-                yield first | {second: fault}
+def _meets(write, later):
+    """Whether it makes a difference to `later` that `write` took effect before it."""
+    if write.side != "kube" or later.side != "kube":
+        return write.side != "kube" and later.side != "kube"
+    kinds = ("/secrets", "/fhirappregistrations", "/entratenants", "/events")
+    return any(kind in write.target and kind in later.target for kind in kinds)
 
 
-def sample(plans, every, offset=0):
-    """Each `every`-th plan."""
-    return islice(plans, offset, None, every)
+def telling(run):
+    """A few plans that find most of what can be wrong: none, late landings, crashes."""
+    yield {}
+    for late in Late:
+        for entry in run.history[: run.calls]:
+            if entry.call.writes:
+                yield {entry.number: Zombie(late)}
+    yield from singles(run, Fault.CRASH_AFTER)
+
+
+def pairs(run, play, every=1):
+    """Each fault at each call, and a second one at each call that follows the first.
+
+    Args:
+        run: without faults.
+        play: plays a plan.
+        every: takes only each so-many-th first fault, and of its second ones as few.
+    """
+    for first in islice(singles(run), 0, None, every):
+        seconds = singles(play(first))
+        following = (each for each in seconds if min(each) > min(first))
+        for second in islice(following, 0, None, every):
+            yield first | second

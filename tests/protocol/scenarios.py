@@ -1,21 +1,14 @@
-"""What happens in a run: where it starts, what people do, what must have come of it.
-
-A run is the same for the same scenario, plan and seed.
-"""
+"""Stories: where a run starts, what people do, what must have come of it."""
 
 import functools
-import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
-from tests.protocol import virtual_time
-from tests.protocol.calls import Zombie
-from tests.protocol.operators import Parts
-from tests.protocol.world import CLOCK, World, captured_logs
+from fhir_app_operator.api import names
+from tests.protocol.playing import DAY, HOUR, prepared
+from tests.protocol.world import BYSTANDER_TAG
 
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 SPECS = {
     "resource": {"type": "Resource", "resource": {"url": "https://fhir.clinic.example"}},
     "confidential": {
@@ -36,6 +29,10 @@ SPECS = {
         "credential": {"clientSecret": {"duration": "240h", "overlap": "24h"}},
     },
 }
+CERTIFICATE = {
+    "clientSecret": None,
+    "certificate": {"issue": {"duration": "240h", "overlap": "24h"}},
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Scenario:
         name: what it is called in tests and tables.
         start: returns the snapshot to start from.
         act: what people do, at the start.
+        then: what they do once something holds: (condition, act).
         goal: whether the world is as it must become.
         issues: how many credentials are issued without faults.
         within: how long it may take, once nothing goes wrong any more.
@@ -54,88 +52,15 @@ class Scenario:
     name: str
     start: Callable
     act: Callable = lambda _world: None
+    then: tuple = ()
     goal: Callable = lambda _world: True
     issues: int = 0
     within: timedelta = HOUR
-
-
-@dataclass
-class Run:
-    """What came of a plan."""
-
-    violations: list
-    history: list = field(repr=False)
-    calls: int
-    """Calls until the goal was reached."""
-    crashed_at: int | None = None
-
-    def story(self):
-        """The violations and the calls that led to them."""
-        lines = [str(violation) for violation in self.violations]
-        last = max((violation.number for violation in self.violations), default=0)
-        return "\n".join([*lines, *(str(entry) for entry in self.history[: last + 3])])
-
-
-def run(scenario, plan=(), parts=Parts, seed=0):
-    """Play `scenario` with the faults of `plan`, {call number: fault}; return the Run."""
-    start = scenario.start()
-    random.seed(seed)
-    result, _ = virtual_time.run(_play(scenario, start, dict(plan), parts), start.now, CLOCK)
-    return result
-
-
-async def _play(scenario, start, plan, parts):
-    with captured_logs() as logs:
-        world = World(start, plan, parts)
-        oracle = world.oracle
-        world.start_operator()
-        scenario.act(world)
-
-        def done():
-            return scenario.goal(world) and not world.calls.pending
-
-        if not await world.until(done, scenario.within + HOUR) and not scenario.goal(world):
-            oracle.fail("L1", "not as it should be, long after the last fault")
-        calls = len(world.calls.history)
-        world.calls.plan.clear()
-        world.calls.land_all()
-        if not await world.until(lambda: scenario.goal(world), scenario.within):
-            oracle.fail("L1", "not as it should be, after a late landing")
-        await world.rest(26 * HOUR)
-        oracle.check_leaks()
-        await world.restart()
-        quiet = len(world.calls.history)
-        await world.rest(DAY)
-        if not scenario.goal(world):
-            oracle.fail("L1", "it did not stay as it should be")
-        oracle.check_idle(world.calls.history[quiet:])
-        oracle.check_counts(scenario.issues, len(plan))
-        oracle.check_canary(logs)
-        await world.operator.stop()
-        return Run(oracle.violations, world.calls.history, calls)
+    lag: timedelta = timedelta(seconds=10)
+    """How far reads and sign-ins are behind the directory's writes."""
 
 
 # ---- where runs start
-
-
-def _prepared(before, act, goal, rest=timedelta(0), within=HOUR):
-    """A snapshot of what comes of `act` without faults, after some rest."""
-
-    async def play(start):
-        with captured_logs() as logs:
-            world = World(start)
-            world.start_operator()
-            act(world)
-            reached = await world.until(lambda: goal(world), within)
-            assert reached, (logs[-5:], world.registrations())
-            await world.rest(rest)
-            await world.operator.stop()
-            assert world.oracle.violations == []
-            return world.snapshot()
-
-    start = before() if before else None
-    random.seed(0)
-    return virtual_time.run(play(start), start.now if start else 0.0, CLOCK)[0]
 
 
 @functools.cache
@@ -143,7 +68,7 @@ def with_tenant():
     """A tenant that is ready, in an allowed namespace."""
     path = "/apis/fhirapps.dev/v1alpha1/entratenants/default"
     ready = '"True"'
-    return _prepared(
+    return prepared(
         None, lambda _world: None,
         lambda world: "conditions" in world.kube.objects[path]["status"] and ready,
     )  # fmt: skip
@@ -152,7 +77,7 @@ def with_tenant():
 @functools.cache
 def with_server():
     """And a FHIR server."""
-    return _prepared(
+    return prepared(
         with_tenant, lambda world: world.register("server", **SPECS["resource"]),
         lambda world: world.is_ready("server"), rest=HOUR,
     )  # fmt: skip
@@ -161,55 +86,211 @@ def with_server():
 @functools.cache
 def with_service():
     """And a client that has been in use for two days."""
-    return _prepared(
+    return prepared(
         with_server, lambda world: world.register("service", **SPECS["service"]),
         lambda world: world.is_ready("service"), rest=2 * DAY,
     )  # fmt: skip
 
 
 @functools.cache
-def before_renewal():
-    """The same, shortly before its credential is renewed; when that is, is found out."""
-    first = key_of(with_service())
-    renewed = _prepared(
-        with_service,
-        lambda _world: None,
-        lambda world: world.key_id("service") != first,
-        within=10 * DAY,
+def handed_over():
+    """The same, after somebody has given the application to another cluster."""
+    return prepared(
+        with_service, lambda world: world.move_owner_tag("service", BYSTANDER_TAG),
+        lambda _world: True, rest=timedelta(minutes=1),
+    )  # fmt: skip
+
+
+@functools.cache
+def with_certificate():
+    """A client with a certificate."""
+    spec = SPECS["service"] | {"credential": {"certificate": CERTIFICATE["certificate"]}}
+    return prepared(
+        with_server, lambda world: world.register("service", **spec),
+        lambda world: world.is_ready("service"), rest=2 * DAY,
+    )  # fmt: skip
+
+
+def _shortly_before_renewal(start):
+    """The snapshot `start`, moved on; when the renewal comes is found out."""
+    first = key_of(start())
+    renewed = prepared(
+        start, lambda _world: None, lambda world: world.key_id("service") != first, within=10 * DAY
     )
-    rest = timedelta(seconds=renewed.now - with_service().now - 180)
-    return _prepared(with_service, lambda _world: None, lambda _world: True, rest=rest)
+    rest = timedelta(seconds=renewed.now - start().now - 180)
+    return prepared(start, lambda _world: None, lambda _world: True, rest=rest)
+
+
+@functools.cache
+def before_renewal():
+    """A client whose secret is renewed in three minutes."""
+    return _shortly_before_renewal(with_service)
+
+
+@functools.cache
+def before_certificate_renewal():
+    """A client whose certificate is renewed in three minutes."""
+    return _shortly_before_renewal(with_certificate)
 
 
 def key_of(start):
     """The key id in the client's Secret."""
     secret = start.kube.objects["/api/v1/namespaces/clinic/secrets/service"]
-    return secret["metadata"]["annotations"]["fhirapps.dev/key-id"]
+    return secret["metadata"]["annotations"][names.KEY_ID_ANNOTATION]
+
+
+def uid_of(start):
+    """The UID of the client."""
+    path = f"/apis/{names.API_VERSION}/namespaces/clinic/fhirappregistrations/service"
+    return start.kube.objects[path]["metadata"]["uid"]
 
 
 # ---- the stories
 
 
 def _create(kind):
+    name = "server" if kind == "resource" else kind
     return Scenario(
         name=f"create {kind}",
         start=with_tenant if kind == "resource" else with_server,
-        act=lambda world: world.register(_name(kind), **SPECS[kind]),
-        goal=lambda world: world.is_ready(_name(kind)),
+        act=lambda world: world.register(name, **SPECS[kind]),
+        goal=lambda world: world.is_ready(name),
         issues=1 if kind in ("confidential", "service") else 0,
     )
 
 
-def _name(kind):
-    return "server" if kind == "resource" else kind
+def _is_replaced(start):
+    """Whether the client is ready with another credential than it had."""
+
+    def goal(world):
+        new = world.key_id("service")
+        ready = world.is_ready("service") and world.is_settled("service")
+        return ready and new not in (None, key_of(start()))
+
+    return goal
 
 
-def _is_renewed(world):
-    return world.is_ready("service") and world.key_id("service") != key_of(before_renewal())
+def _rotate(world):
+    world.annotate("service", **{names.ROTATE_REQUESTED_ANNOTATION: world.time()})
 
 
-RENEW = Scenario(name="renew", start=before_renewal, goal=_is_renewed, issues=1)
-CREATE = {kind: _create(kind) for kind in SPECS}
-SCENARIOS = {each.name: each for each in (*CREATE.values(), RENEW)}
+def _revoke(world):
+    """Rotate, and let what was there before go at once: it has leaked."""
+    world.oracle.revocable.add(world.key_id("service"))
+    wanted = {
+        names.ROTATE_REQUESTED_ANNOTATION: world.time(),
+        names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION: world.time(),
+    }
+    world.annotate("service", **wanted)
 
-__all__ = ["CREATE", "RENEW", "SCENARIOS", "Run", "Scenario", "Zombie", "run"]
+
+def _is_revoked(world):
+    kept = {each["keyId"] for each in world.credentials("service")}
+    return _is_replaced(with_service)(world) and key_of(with_service()) not in kept
+
+
+def _edit_spec(world):
+    world.edit("service", displayName="Another name", appRoles=["globalWriter"])
+
+
+def _has_edits(world):
+    names_now = [each.document["displayName"] for each in world.live_applications("service")]
+    return world.is_ready("service") and names_now == ["Another name"]
+
+
+def _is_repaired(world):
+    return world.is_ready("service") and world.is_usable(world.registration("service"))
+
+
+def _is_gone(world):
+    return world.registration("service") is None and not world.live_applications("service")
+
+
+def _delete(policy):
+    def act(world):
+        world.edit("service", deletionPolicy=policy)
+        world.delete("service")
+
+    return act
+
+
+def _is_orphaned(world):
+    left = world.live_applications("service")
+    return world.registration("service") is None and len(left) == 1 and world.secret("service")
+
+
+def _is_purged(world):
+    mine = [e for e in world.cloud.applications() if e.document["displayName"] == "clinic/service"]
+    return world.registration("service") is None and not mine
+
+
+def _is_made_anew(world):
+    return (
+        world.is_ready("service")
+        and world.registration("service")["metadata"]["uid"] != uid_of(with_service())
+        and len(world.live_applications("service")) == 1
+    )
+
+
+def _is_refused(world):
+    return world.condition("service", "Stalled") == ("True", "OwnershipConflict")
+
+
+_SHORT_LAG = timedelta(seconds=2)
+"""Signing in with a certificate takes the computer long: fewer tries."""
+CREATE = tuple(_create(kind) for kind in SPECS)
+RENEW = Scenario(name="renew", start=before_renewal, goal=_is_replaced(before_renewal), issues=1)
+SCENARIOS = {
+    each.name: each
+    for each in (
+        *CREATE,
+        RENEW,
+        Scenario(
+            name="rotate on request", start=with_service, act=_rotate,
+            goal=_is_replaced(with_service), issues=1,
+        ),
+        Scenario(
+            name="rotate and revoke", start=with_service, act=_revoke, goal=_is_revoked, issues=1,
+        ),
+        Scenario(
+            name="switch to certificate", lag=_SHORT_LAG, start=with_service,
+            act=lambda world: world.edit("service", credential=CERTIFICATE),
+            goal=_is_replaced(with_service),
+        ),
+        Scenario(
+            name="switch to client secret", start=with_certificate,
+            act=lambda world: world.edit(
+                "service", credential={"certificate": None} | SPECS["service"]["credential"]
+            ),
+            goal=_is_replaced(with_certificate), issues=1,
+        ),
+        Scenario(
+            name="renew certificate", lag=_SHORT_LAG, start=before_certificate_renewal,
+            goal=_is_replaced(before_certificate_renewal),
+        ),
+        Scenario(
+            name="Secret deleted", start=with_service,
+            act=lambda world: world.delete_secret("service"), goal=_is_repaired, issues=1,
+        ),
+        Scenario(
+            name="Secret emptied", start=with_service,
+            act=lambda world: world.edit_secret("service", {"AZURE_CLIENT_SECRET": None}),
+            goal=_is_repaired, issues=1,
+        ),
+        Scenario(name="spec change", start=with_service, act=_edit_spec, goal=_has_edits),
+        Scenario(name="delete", start=with_service, act=_delete("Delete"), goal=_is_gone),
+        Scenario(
+            name="delete, Orphan", start=with_service, act=_delete("Orphan"), goal=_is_orphaned
+        ),
+        Scenario(name="delete, Purge", start=with_service, act=_delete("Purge"), goal=_is_purged),
+        Scenario(
+            name="recreate", start=with_service, act=_delete("Delete"),
+            then=(
+                lambda world: world.registration("service") is None,
+                lambda world: world.register("service", **SPECS["service"]),
+            ),
+            goal=_is_made_anew, issues=1,
+        ),
+        Scenario(name="handed over", start=handed_over, act=_edit_spec, goal=_is_refused),
+    )
+}  # fmt: skip

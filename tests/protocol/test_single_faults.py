@@ -4,7 +4,8 @@ import pytest
 
 from tests.protocol import plans
 from tests.protocol.calls import Fault
-from tests.protocol.scenarios import SCENARIOS, run
+from tests.protocol.playing import run
+from tests.protocol.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -13,6 +13,8 @@ import structlog
 
 from entra_emulator import seeds
 from fhir_app_operator.api import names
+from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning import requests
 from tests.protocol.calls import Calls
 from tests.protocol.cloud import OPERATOR_SECRET, Cloud
 from tests.protocol.memory_api_server import MERGE_PATCH, MemoryApiServer
@@ -27,6 +29,9 @@ RESTART = 2.0
 BYSTANDER = "99999999-9999-4999-8999-999999999999"
 _REGISTRATIONS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/fhirappregistrations"
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+
+_OWNER = f"{names.GROUP}/owner:"
+BYSTANDER_TAG = f"{_OWNER}another-cluster/{BYSTANDER}"
 
 CLOCK = VirtualClock()
 CLOUD = Cloud(CLOCK)
@@ -58,6 +63,8 @@ class World:
         self._lives = 0
         self._wake = None
         self.operator = None
+        self.second = None
+        """Another operator that is alive at the same time."""
         self.oracle = Oracle(self)
         self.calls = Calls(plan, lambda: self.clock.loop.now, self.oracle.before, self._after)
         if start:
@@ -65,7 +72,13 @@ class World:
         else:
             self.cloud.emulator.reset()
             self._furnish()
+        self.kube.watchers.append(self._garbage)
         self.oracle.note()
+
+    def _garbage(self, kind, place, _body):
+        """The garbage collector comes a moment after an owner has gone."""
+        if kind == "DELETED" and "/fhirappregistrations/" in place:
+            self.clock.loop.call_later(1.0, self.kube.collect_garbage)
 
     def snapshot(self):
         directory = self.cloud.directory.copy()
@@ -83,6 +96,17 @@ class World:
         self.operator.process.died = self._rouse
         self.operator.start()
 
+    async def start_second(self):
+        """Let another operator work at the same time, as no election would."""
+        first, self.operator = self.operator, None
+        self.start_operator()
+        self.second, self.operator = self.operator, first
+
+    async def stop_second(self):
+        if self.second is not None:
+            await self.second.stop()
+            self.second = None
+
     async def restart(self):
         await self.operator.stop()
         self.start_operator()
@@ -97,6 +121,8 @@ class World:
             left = deadline - self.clock.loop.now
             if left <= 0:
                 return False
+            if self.second is not None and not self.second.process.alive:
+                await self.stop_second()
             if not self.operator.process.alive:
                 await self.operator.stop()
                 await asyncio.sleep(RESTART)
@@ -151,6 +177,22 @@ class World:
         secret = self.secret(name)
         return secret and secret["metadata"]["annotations"].get(names.KEY_ID_ANNOTATION)
 
+    def held(self):
+        """The key ids of all Secrets."""
+        secrets = [body for path, body in self.kube.objects.items() if "/secrets/" in path]
+        notes = [body["metadata"].get("annotations") or {} for body in secrets]
+        return {each.get(names.KEY_ID_ANNOTATION) for each in notes}
+
+    def time(self, seconds=0):
+        """The time then, as people write it into annotations."""
+        return (self.clock.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def live_applications(self, name=None):
+        """Applications that were made for registrations, or for the one of that name only."""
+        live = [entity for entity in self.cloud.applications() if not entity.is_deleted]
+        tag = f"{names.GROUP}/registration:{NAMESPACE}/{name}"
+        return [each for each in live if name is None or tag in each.document["tags"]]
+
     def is_usable(self, body):
         """Whether the Secret of a registration lets its workload sign in."""
         secret = self.secret_of(body)
@@ -159,15 +201,40 @@ class World:
         if body["spec"]["type"] in ("Resource", "Public"):
             return True
         data = {k: base64.b64decode(v).decode() for k, v in (secret.get("data") or {}).items()}
-        client_id, value = data.get("AZURE_CLIENT_ID"), data.get("AZURE_CLIENT_SECRET")
-        return bool(client_id and value) and self.cloud.signs_in(client_id, value)
+        return self.cloud.signs_in(data)
 
     def bystanders(self):
         """Objects of others, which nobody may touch."""
         entity = self.cloud.directory.primary("application", _by_app_id(BYSTANDER))
         return entity.document, self.secret("somebody-elses")
 
+    def is_settled(self, name):
+        """Whether status says that everything asked for was dealt with."""
+        body = self.registration(name)
+        return not requests.outstanding(parse_registration(body))
+
+    def condition(self, name, kind):
+        found = (self.registration(name).get("status") or {}).get("conditions") or ()
+        return next(((c["status"], c["reason"]) for c in found if c["type"] == kind), None)
+
+    def credentials(self, name):
+        """The credentials of the application of a registration."""
+        documents = [entity.document for entity in self.live_applications(name)]
+        return [c for d in documents for c in (*d["passwordCredentials"], *d["keyCredentials"])]
+
     # ---- what people do: not counted, never struck
+
+    def change_application(self, name, change):
+        """Let a person change the document of an application in the portal."""
+        for entity in self.live_applications(name):
+            self.cloud.directory.store.replace(
+                entity, {**entity.document, **change(entity.document)}
+            )
+
+    def move_owner_tag(self, name, tag):
+        for entity in self.live_applications(name):
+            kept = [t for t in entity.document["tags"] if not t.startswith(_OWNER)]
+            self.cloud.directory.store.replace(entity, {**entity.document, "tags": [*kept, tag]})
 
     def register(self, name, **spec):
         document = {
@@ -178,11 +245,18 @@ class World:
         }
         return self.ask("POST", _REGISTRATIONS, document)
 
+    def patch(self, name, body):
+        return self.ask("PATCH", f"{_REGISTRATIONS}/{name}", body)
+
     def edit(self, name, **spec):
-        return self.ask("PATCH", f"{_REGISTRATIONS}/{name}", {"spec": spec})
+        return self.patch(name, {"spec": spec})
 
     def annotate(self, name, **notes):
-        return self.ask("PATCH", f"{_REGISTRATIONS}/{name}", {"metadata": {"annotations": notes}})
+        return self.patch(name, {"metadata": {"annotations": notes}})
+
+    def wipe_status(self, name):
+        body = {"status": dict.fromkeys(self.registration(name)["status"])}
+        return self.ask("PATCH", f"{_REGISTRATIONS}/{name}/status", body)
 
     def delete(self, name):
         return self.ask("DELETE", f"{_REGISTRATIONS}/{name}")
@@ -193,13 +267,16 @@ class World:
 
     def edit_secret(self, name, data):
         self.break_secret(name)
-        return self.ask("PATCH", f"{_SECRETS}/{name}", {"data": data})
+        return self.patch_secret(name, {"data": data})
+
+    def patch_secret(self, name, body):
+        return self.ask("PATCH", f"{_SECRETS}/{name}", body)
 
     def break_secret(self, name):
         """What a person does to a Secret is not the operator's fault until it is good again."""
         body = self.registration(name)
         if body is not None:
-            self.oracle.excused.add(body["metadata"]["uid"])
+            self.oracle.excuse(body["metadata"]["uid"])
 
     def ask(self, method, path, body=None):
         request = _HumanRequest(method, path, body)

@@ -7,6 +7,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import jwt
@@ -50,17 +51,23 @@ class SigningKey:
 
         Times are not checked, they are the caller's business. Raises jwt.InvalidTokenError.
         """
-        claims: Mapping[str, Any] = jwt.decode(
-            token,
-            self.private_key.public_key(),
-            algorithms=[ALGORITHM],
-            audience=audiences,
-            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
-        )
-        return claims
+        return _verified(self, token, tuple(audiences))
 
     def jwk_set(self) -> dict[str, Any]:
         """The public key as `/discovery/v2.0/keys` publishes it."""
         jwk = RSAAlgorithm.to_jwk(self.private_key.public_key(), as_dict=True)
         members = {"kty": "RSA", "use": "sig", "kid": self.kid, "x5t": self.kid}
         return {"keys": [{**members, "n": jwk["n"], "e": jwk["e"], "alg": ALGORITHM}]}
+
+
+@functools.lru_cache(maxsize=1024)
+def _verified(key: SigningKey, token: str, audiences: tuple[str, ...]) -> Mapping[str, Any]:
+    """The claims, remembered: a client shows the same token for an hour, with every request."""
+    claims = jwt.decode(
+        token,
+        key.private_key.public_key(),
+        algorithms=[ALGORITHM],
+        audience=audiences,
+        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+    )
+    return MappingProxyType(claims)

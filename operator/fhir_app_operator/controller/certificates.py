@@ -50,6 +50,11 @@ def self_signed(name: str, key_size: int, start: datetime, end: datetime) -> Key
     Takes a tenth of a second to seconds of computing: call it in a thread.
     """
     key = rsa.generate_private_key(public_exponent=_EXPONENT, key_size=key_size)
+    return certified(key, name, start, end)
+
+
+def certified(key: rsa.RSAPrivateKey, name: str, start: datetime, end: datetime) -> KeyPair:
+    """Return `key` with a new certificate that it signs itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_NAME])])
     certificate = (
         x509.CertificateBuilder()

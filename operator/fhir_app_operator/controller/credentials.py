@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pydantic import SecretStr
 
 from fhir_app_operator.api.v1alpha1 import CredentialType, PendingCredential
-from fhir_app_operator.controller import certificates, observe, proof, publication
+from fhir_app_operator.controller import observe, proof, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.fence import finishing
 from fhir_app_operator.controller.status import recorded, write_status
@@ -172,7 +172,7 @@ async def _register_certificate(
     now, start = world.clock(), observe.directory_time(world, work)
     end = start + action.policy.duration
     pair = await asyncio.to_thread(
-        certificates.self_signed, work.name, action.policy.key_size, start, end
+        world.make_key_pair, work.name, action.policy.key_size, start, end
     )
     key = KeyCredential(
         key_id=work.identity.key_id(action.nonce),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import Condition, FhirAppRegistration
+from fhir_app_operator.controller.certificates import KeyPair, self_signed
 from fhir_app_operator.controller.connections import Connection, Connections
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.kube.events import Events
@@ -43,6 +44,8 @@ class World:
     sleep: Callable[[float], Awaitable[None]]
     nonce: Callable[[], str]
     """A new random mark for a credential; letters and digits."""
+    make_key_pair: Callable[[str, int, datetime, datetime], KeyPair] = self_signed
+    """A new key with a certificate: name, bits, start, end; blocks for a while."""
     policy: Policy = field(default_factory=Policy)
     snapshot_age: timedelta = timedelta(minutes=15)
     """How old a list of what we own may be to confirm that nothing differs."""
