@@ -5,6 +5,8 @@ SANDBOX_DIR ?= .sandbox
 PYTEST_ARGS ?=
 BENCH_SIZES ?= 100 1000
 BENCH_ARGS ?=
+SOAK_MINUTES ?= 5
+SOAK_ARGS ?=
 
 VENV := .venv
 CLIENTS := .venv-clients
@@ -14,7 +16,7 @@ SOURCES := operator dev tests benchmarks
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test test-clients bench check generate format clean
+.PHONY: help demo sandbox test test-clients soak bench check generate format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +33,9 @@ test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
 
 test-clients: $(CLIENTS)/.installed  ## the emulator under Azure CLI, in an environment of its own (400 MB)
 	$(RUN)/pytest -n 2 --dist=loadfile tests/clients $(PYTEST_ARGS)
+
+soak: $(INSTALLED)  ## the protocol under pairs of faults and random journeys (SOAK_MINUTES=5)
+	@exec $(RUN)/python -m tests.protocol.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 bench: $(INSTALLED)  ## fleets of registrations applied at once (BENCH_SIZES="100 1000")
 	$(RUN)/python -m dev.cluster build

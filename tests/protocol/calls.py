@@ -115,6 +115,8 @@ class Calls:
         self.plan = dict(plan)
         self.history = []
         self.landings = []
+        self.on_call = lambda _number: None
+        """Called with the number of each call before it is made."""
         self.outages = set()
         """Sides that answer 503 and do nothing."""
         self._time = time
@@ -138,6 +140,7 @@ class Calls:
         if not process.alive:
             raise Crash
         number = len(self.history)
+        self.on_call(number)
         self.land(number)
         entry = Entry(number, self._time(), process.number, call, self.plan.get(number))
         self.history.append(entry)

@@ -135,11 +135,11 @@ def _assertion(origin, client_id, certificate, key, hour):
 
 @functools.cache
 def _key():
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 def make_key_pair(name, _bits, start, end):
-    """A new certificate for the same key: making keys takes longer than a run."""
+    """A new certificate for one weak key: making and loading a good one takes longer than a run."""
     return certified(_key(), name, start, end)
 
 

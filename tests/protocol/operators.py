@@ -102,10 +102,14 @@ class Operator:
             product, Metrics(), workers=2, resync=RESYNC, bound=timedelta(minutes=5)
         )
 
-    def start(self):
-        self._queue.start()
+    def lead(self):
+        """Lead, without an election."""
         self.fence.open_until(math.inf)
         self._triggers.lead()
+
+    def start(self):
+        self._queue.start()
+        self.lead()
         for place, body in list(self._server.objects.items()):
             self._hear(None, place, body)
         self._server.watchers.append(self._watch)

@@ -55,6 +55,7 @@ class Oracle:
     # ---- around every effect
 
     def before(self, entry):
+        self._check_leader(entry)
         if entry.call.writes and entry.call.side == "graph":
             self._documents = {e.id: e.document for e in self._world.cloud.applications()}
             self._check_target(entry)
@@ -115,6 +116,15 @@ class Oracle:
                 self.excuse(uid)  # told once
                 self.fail("S2", f"the Secret of {meta['name']} cannot sign in, after {entry.call}")
 
+    # ---- S8
+
+    def _check_leader(self, entry):
+        """Only who has the Lease writes, where there is one."""
+        if not entry.call.writes or entry.landed_at is not None:
+            return
+        if self._world.leader not in (None, f"operator-{entry.process}"):
+            self.fail("S8", f"{entry.call} of a process that does not lead")
+
     # ---- S4, S5, S6
 
     def _check_intent(self, entry):
@@ -128,8 +138,8 @@ class Oracle:
             return
         object_id = entry.call.target.split("/")[2] if "/" in entry.call.target[1:] else ""
         document = self._documents.get(object_id)
-        if document is None:
-            return
+        if document is None or document["deletedDateTime"] is not None:
+            return  # nothing there that could be changed
         owners = [tag.removeprefix(OWNER) for tag in document["tags"] if tag.startswith(OWNER)]
         if not any(self._world.registration_by_uid(uid) for uid in owners):
             self.fail("S5", f"{entry.call} reaches an application of somebody else")

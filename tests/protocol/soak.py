@@ -16,6 +16,7 @@ from rich.table import Table
 
 from tests.protocol import plans
 from tests.protocol.journeys import journey
+from tests.protocol.mutants import MUTANTS
 from tests.protocol.playing import run
 from tests.protocol.scenarios import CREATE, RENEW, SCENARIOS
 
@@ -86,6 +87,22 @@ def soak(minutes, kinds, jobs, first_seed):
     return known, runs, failures
 
 
+def mutations():
+    """Print what a few plans find in the product without each piece of the protocol."""
+    table = Table("without", "story", "plans", "red", "by which rules")
+    for name, mutant in MUTANTS.items():
+        story = SCENARIOS[mutant.scenario]
+        rules, red = Counter(), 0
+        every = list(plans.telling(run(story)))
+        for plan in every:
+            broken = {violation.rule for violation in run(story, plan, mutant.parts).violations}
+            rules.update(broken)
+            red += bool(broken & mutant.rules)
+        found = ", ".join(f"{rule} {count}" for rule, count in rules.most_common())
+        table.add_row(name, story.name, str(len(every)), str(red), found)
+    Console(width=120).print(table)
+
+
 def report(known, runs, failures):
     """Print the table, and the failures with what plays them again."""
     console = Console(width=120)
@@ -110,7 +127,11 @@ def main():
         "--kinds", nargs="+", default=["pairs", "seeds"],
         choices=["singles", "landings", "pairs", "seeds"],
     )  # fmt: skip
+    parser.add_argument("--mutations", action="store_true", help="what the suite would miss")
     given = parser.parse_args()
+    if given.mutations:
+        mutations()
+        return 0
     known, runs, failures = soak(given.minutes, given.kinds, given.jobs, given.first_seed)
     report(known, runs, failures)
     return 1 if failures else 0

@@ -54,6 +54,8 @@ class World:
 
     clock = CLOCK
     cloud = CLOUD
+    leader = None
+    """Who has the Lease, where there is an election."""
 
     def __init__(self, start=None, plan=(), parts=Parts):
         self.kube = start.kube.copy() if start else MemoryApiServer(self.clock)
