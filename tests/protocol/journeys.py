@@ -135,11 +135,12 @@ class Journey:
         """A person puts a key of their own into the Secret."""
         if self.world.secret(NAME):
             value = base64.b64encode(b"mine").decode()
-            self.world.edit_secret(NAME, {"MINE": value})
+            self.world.patch_secret(NAME, {"data": {"MINE": value}})
 
     def wipe_notes(self):
         """A person wipes the annotations of the Secret."""
         if self.world.secret(NAME):
+            self.world.break_secret(NAME)
             self.world.patch_secret(NAME, {"metadata": {"annotations": None}})
 
     def wipe_status(self):

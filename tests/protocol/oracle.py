@@ -49,6 +49,8 @@ class Oracle:
         self._intents = set()
         self._replaced = {}
         self._published = {}
+        self._shown = set()
+        """Key ids that were ever in a Secret."""
         self._documents = {}
         self._bystanders = None
 
@@ -85,6 +87,8 @@ class Oracle:
             secret = self._world.secret_of(body)
             key_id = secret and _notes(secret).get(names.KEY_ID_ANNOTATION)
             last = self._published.get(uid)
+            if key_id:
+                self._shown.add(key_id)
             if key_id and key_id != last:
                 if last:
                     # By the Secret's own word: a write that lands late shortens the overlap.
@@ -95,9 +99,14 @@ class Oracle:
     def excuse(self, uid):
         """A person broke what lets the workload of `uid` sign in: until it is good again.
 
-        It may look good as long as the directory's replica is behind.
+        It may look good as long as the directory's replica is behind, or while nothing on the
+        Secret says which credential it is that still works.
         """
-        self._excused[uid] = self._world.clock.now() + self._world.cloud.directory.store.lag
+        now = self._world.clock.now()
+        self._excused[uid] = now + self._world.cloud.directory.store.lag
+        if uid in self._published:
+            # The operator may count it as gone from now on.
+            self._replaced.setdefault(self._published[uid], now)
 
     def fail(self, rule, text):
         self.violations.append(Violation(rule, text, len(self._world.calls.history) - 1))
@@ -110,7 +119,8 @@ class Oracle:
             if uid not in self.ready_once or "deletionTimestamp" in meta:
                 continue
             if self._world.is_usable(body):
-                if self._world.clock.now() > self._excused.get(uid, _NEVER):
+                marked = self._world.key_id(meta["name"]) is not None
+                if marked and self._world.clock.now() > self._excused.get(uid, _NEVER):
                     del self._excused[uid]
             elif uid not in self._excused:
                 self.excuse(uid)  # told once
@@ -149,7 +159,7 @@ class Oracle:
         if request.method == "PATCH" and not request.body["metadata"].get("resourceVersion"):
             self.fail("S6", "a Secret was patched without a precondition")
         live = self._world.kube.objects.get(request.path)
-        if live is None:
+        if live is None or entry.landed_at is not None:  # then only the precondition can hold it
             return
         uid = (live["metadata"].get("labels") or {}).get(names.REGISTRATION_LABEL)
         if uid is None or self._world.registration_by_uid(uid) is None:
@@ -216,14 +226,20 @@ class Oracle:
     # ---- at the end
 
     def leaks(self):
-        """Names of the credentials of ours that no Secret holds."""
+        """Names of the credentials of ours that no Secret holds.
+
+        In the bin only those count that somebody may know: one whose issue was cut short is not
+        shown to the deletion that follows within the lag, and its value died with the process.
+        """
         held = self._world.held()
         return [
             each["displayName"]
             for entity in self._world.cloud.applications()
             if not (entity.is_deleted and entity.id in self.deleted_by_people)
             for each in _credentials(entity.document)
-            if (each["displayName"] or "").startswith(PREFIX) and each["keyId"] not in held
+            if (each["displayName"] or "").startswith(PREFIX)
+            and each["keyId"] not in held
+            and (each["keyId"] in self._shown or not entity.is_deleted)
         ]
 
     def check_leaks(self):

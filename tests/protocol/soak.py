@@ -9,8 +9,10 @@ import multiprocessing
 import random
 import sys
 import time
+import warnings
 from collections import Counter
 
+from jwt.warnings import InsecureKeyLengthWarning
 from rich.console import Console
 from rich.table import Table
 
@@ -129,6 +131,7 @@ def main():
     )  # fmt: skip
     parser.add_argument("--mutations", action="store_true", help="what the suite would miss")
     given = parser.parse_args()
+    warnings.simplefilter("ignore", InsecureKeyLengthWarning)  # see `cloud.make_key_pair`
     if given.mutations:
         mutations()
         return 0

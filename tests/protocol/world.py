@@ -177,7 +177,7 @@ class World:
 
     def key_id(self, name):
         secret = self.secret(name)
-        return secret and secret["metadata"]["annotations"].get(names.KEY_ID_ANNOTATION)
+        return secret and (secret["metadata"].get("annotations") or {}).get(names.KEY_ID_ANNOTATION)
 
     def held(self):
         """The key ids of all Secrets."""
