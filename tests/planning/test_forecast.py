@@ -12,8 +12,10 @@ from fhir_app_operator.planning.model import (
     Purge,
     RestoreServicePrincipal,
     SecretState,
+    SecretTemplate,
 )
-from tests.planning.worlds import NOW, POLICY, desired
+from tests.planning.worlds import FEDERATED, FOLLOWED, NOW, POLICY, desired
+from tests.planning.worlds import following as certificate
 
 
 def names(actions):
@@ -48,3 +50,13 @@ def test_deletions_fold_too():
         observed = fold(wanted, observed, Purge(object_id="x", what=what), NOW)
     assert observed.deleted_application_id is None
     assert observed.deleted_service_principal_id is None
+
+
+@pytest.mark.parametrize(
+    "credential", [{"credential": FEDERATED}, {"credential": FOLLOWED, "follows": certificate()}]
+)
+def test_a_secret_with_a_template_is_forecast_to_be_written_once(credential):
+    template = SecretTemplate(labels={"reconcile.fluxcd.io/watch": "Enabled"})
+    wanted = replace(desired("Service", **credential), secret_template=template)
+    found = names(forecast(wanted, Observed(), NOW, POLICY))
+    assert found.count("WriteSecret") + found.count("FollowCertificate") == 1

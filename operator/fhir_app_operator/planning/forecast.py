@@ -16,6 +16,7 @@ from fhir_app_operator.planning.model import (
     Application,
     CreateApplication,
     CreateServicePrincipal,
+    DatedCredential,
     DeleteApplication,
     Desired,
     FollowCertificate,
@@ -109,23 +110,10 @@ def _issued(
         start=now,
         end=now + action.policy.duration,
     )
-    secret = SecretState(
-        ours=True,
-        owner_reference=desired.secret_owned,
-        template=desired.secret_template,
-        data=resolved(desired.connection, app.app_id),
-        type=credential.type,
-        holds_credential=True,
-        credential_intact=True,
-        key_id=credential.key_id,
-        nonce=action.nonce,
-        expires_at=credential.end,
-        written_at=now,
-    )
     return replace(
         observed,
         application=app.with_credential(credential),
-        secret=secret,
+        secret=_holding(desired, app, credential, action.nonce, now),
         intent=Intent(nonce=action.nonce, requested_at=now, type=credential.type),
     )
 
@@ -136,31 +124,41 @@ def _followed(
     wanted = action.certificate
     name = desired.registration.credential_name(wanted.nonce)
     key = KeyCredential(key_id=action.key_id, display_name=name, start=now, end=wanted.end)
-    secret = SecretState(
-        ours=True,
-        owner_reference=desired.secret_owned,
-        data=resolved(desired.connection, app.app_id),
-        type=wanted.type,
-        holds_credential=True,
-        credential_intact=True,
-        key_id=action.key_id,
-        nonce=wanted.nonce,
-        expires_at=wanted.end,
-        written_at=now,
-    )
+    secret = _holding(desired, app, key, wanted.nonce, now)
     app = app.without_credential(action.key_id).with_credential(key)
     return replace(observed, application=app, secret=secret)
+
+
+def _holding(
+    desired: Desired, app: Application, credential: DatedCredential, nonce: str, now: datetime
+) -> SecretState:
+    return replace(
+        _published(desired, app, now),
+        type=credential.type,
+        holds_credential=True,
+        key_id=credential.key_id,
+        nonce=nonce,
+        expires_at=credential.end,
+    )
+
+
+def _published(desired: Desired, app: Application, now: datetime) -> SecretState:
+    """The Secret as a publication at `now` leaves it, but for the credential."""
+    return SecretState(
+        ours=True,
+        owner_reference=desired.secret_owned,
+        template=desired.secret_template,
+        data=resolved(desired.connection, app.app_id),
+        credential_intact=True,
+        written_at=now,
+    )
 
 
 def _written(
     desired: Desired, observed: Observed, app: Application, action: WriteSecret, now: datetime
 ) -> SecretState:
     if action.federated:
-        return SecretState(
-            ours=True, owner_reference=desired.secret_owned,
-            data=resolved(desired.connection, app.app_id),
-            type=CredentialType.FEDERATED_IDENTITY, credential_intact=True, written_at=now,
-        )  # fmt: skip
+        return replace(_published(desired, app, now), type=CredentialType.FEDERATED_IDENTITY)
     before = observed.secret or SecretState(ours=True)
     keep = desired.credential is not None
     return replace(
