@@ -57,7 +57,7 @@ def test_what_was_made_in_one_hour_does_not_renew_in_one_hour(seed):
 def test_renewal_counts_from_the_lifetime_that_was_granted():
     policy = IssuePolicy(duration=90 * DAY)
     granted = password("k", lifetime=30 * DAY)
-    early = share("uid-1") * 3 * DAY
+    early = share("renewal uid-1") * 3 * DAY
     assert NOW + 20 * DAY - renew_at(policy, granted, "uid-1") - early < timedelta(seconds=1)
     policy = replace(policy, renew_before=5 * DAY)
     assert NOW + 25 * DAY - renew_at(policy, granted, "uid-1") - early < timedelta(seconds=1)

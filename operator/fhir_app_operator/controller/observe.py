@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,7 +13,7 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning import conditions
-from fhir_app_operator.planning.credentials import certificate_settles
+from fhir_app_operator.planning.credentials import certificate_settles, share
 from fhir_app_operator.planning.model import (
     Application,
     FederatedIdentityCredential,
@@ -135,8 +134,7 @@ def _verification_due(world: World, work: Pass, connection: Connection) -> bool:
     if settled is not None and connection.verified.get(uid, now) < settled <= now:
         return True
     if uid not in connection.verified:
-        share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        connection.verified[uid] = now - share * every
+        connection.verified[uid] = now - share(uid) * every
     return now - connection.verified[uid] >= every
 
 

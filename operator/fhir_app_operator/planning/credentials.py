@@ -92,7 +92,7 @@ def renew_at(policy: IssuePolicy, credential: DatedCredential, uid: str) -> date
     decides: what was made in one hour does not renew in one hour, and a restart draws nothing anew.
     """
     lifetime = credential.end - credential.start
-    early = share(uid) * lifetime / SPREAD
+    early = share(f"renewal {uid}") * lifetime / SPREAD
     return seconds(credential.end - margin(policy, lifetime) - early)
 
 
@@ -101,9 +101,9 @@ def is_overdue(policy: IssuePolicy, start: datetime, end: datetime, now: datetim
     return end - margin(policy, end - start) / 2 <= now < end
 
 
-def share(uid: str) -> float:
-    """Return a number from 0 to below 1 that is the same for a UID for ever."""
-    return int.from_bytes(hashlib.sha256(f"renewal {uid}".encode()).digest()[:6]) / 2**48
+def share(what: str) -> float:
+    """Return a number from 0 to below 1 that is the same for a text for ever: UIDs are spread."""
+    return int.from_bytes(hashlib.sha256(what.encode()).digest()[:6]) / 2**48
 
 
 def overlap(policy: CredentialPolicy) -> timedelta:
