@@ -204,6 +204,15 @@ class Lab:
         entity = self.emulator.directory.store.locate(object_id)
         return entity and entity.document
 
+    async def key_ids(self, name):
+        """The key ids of the client secrets that Entra has, oldest first."""
+        return [p["keyId"] for p in (await self.application(name))["passwordCredentials"]]
+
+    async def live_key_id(self, name):
+        """The key id of the credential that the Secret holds."""
+        body = await self.read("secret", name)
+        return body["metadata"]["annotations"][names.KEY_ID_ANNOTATION]
+
     async def accepts(self, name, secret_name=None):
         data = await self.secret(secret_name or name)
         return self.emulator.directory.accepts(data["AZURE_CLIENT_ID"], data["AZURE_CLIENT_SECRET"])
@@ -217,6 +226,10 @@ class Lab:
             and entry.path.startswith("/v1.0")
             and (not methods or entry.method in methods)
         ]
+
+    def added(self):
+        """The requests for a client secret."""
+        return [call for call in self.calls("POST") if call.path.endswith("/addPassword")]
 
     def writes(self):
         return self.calls(*WRITES)

@@ -33,11 +33,6 @@ async def keys(lab, name):
     return {entry["keyId"]: entry["displayName"] for entry in found}
 
 
-async def live_key_id(lab, name):
-    body = await lab.read("secret", name)
-    return body["metadata"]["annotations"]["fhirapps.dev/key-id"]
-
-
 async def signs_in(lab, data):
     """Whether key and certificate of a Secret sign in at the token endpoint, through MSAL."""
     connection = await lab.connection()
@@ -52,7 +47,7 @@ async def test_a_certificate_is_registered_tried_and_published(lab, signed):
     assert "AZURE_CLIENT_SECRET" not in data
     assert await signs_in(lab, data)
     [key_id] = await keys(lab, signed)
-    assert key_id == await live_key_id(lab, signed)
+    assert key_id == await lab.live_key_id(signed)
     [reported] = (await lab.status(signed))["credentials"]
     assert (reported["type"], reported["keyId"], reported["state"]) == (
         "Certificate", key_id, "Active",
@@ -86,10 +81,10 @@ async def test_a_settled_certificate_costs_nothing_and_its_list_is_not_read(lab,
 
 
 async def test_a_renewal_overlaps_and_then_retires_the_old_certificate(lab, signed):
-    before, old = await lab.secret(signed), await live_key_id(lab, signed)
+    before, old = await lab.secret(signed), await lab.live_key_id(signed)
     lab.pass_time(timedelta(hours=481))
     await lab.settle(signed)
-    after, new = await lab.secret(signed), await live_key_id(lab, signed)
+    after, new = await lab.secret(signed), await lab.live_key_id(signed)
     assert before["tls.key"] != after["tls.key"]
     assert await signs_in(lab, before)
     assert await signs_in(lab, after)

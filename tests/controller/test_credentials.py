@@ -15,28 +15,15 @@ ADD_PASSWORD = re.compile(r"/addPassword$")
 TOKEN = re.compile(r"/oauth2/v2.0/token$")
 
 
-async def key_ids(lab, name):
-    return [p["keyId"] for p in (await lab.application(name))["passwordCredentials"]]
-
-
-async def live_key_id(lab, name):
-    body = await lab.read("secret", name)
-    return body["metadata"]["annotations"]["fhirapps.dev/key-id"]
-
-
-def added(lab):
-    return [call for call in lab.calls("POST") if ADD_PASSWORD.search(call.path)]
-
-
 async def test_a_deleted_secret_comes_back_with_a_new_credential_and_the_old_one_stays(
     lab, service
 ):
-    old = await live_key_id(lab, service)
+    old = await lab.live_key_id(service)
     await lab.delete("secret", service)
     await lab.settle(service)
     assert await lab.accepts(service)
-    assert await live_key_id(lab, service) != old
-    assert set(await key_ids(lab, service)) == {old, await live_key_id(lab, service)}
+    assert await lab.live_key_id(service) != old
+    assert set(await lab.key_ids(service)) == {old, await lab.live_key_id(service)}
     states = {c["keyId"]: c["state"] for c in (await lab.status(service))["credentials"]}
     assert states[old] == "Retiring"
 
@@ -46,7 +33,7 @@ async def test_an_edited_credential_is_replaced(lab, service):
     await lab.patch("secret", service, {"data": {"AZURE_CLIENT_SECRET": value}})
     await lab.settle(service)
     assert await lab.accepts(service)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
 
 
 async def test_another_edited_key_is_repaired_without_a_new_credential(lab, service):
@@ -107,10 +94,10 @@ async def test_an_immutable_secret_is_named_as_the_problem(lab, service):
 
 
 async def test_a_renewal_overlaps_and_then_retires_the_old_credential(lab, service):
-    old, before = await live_key_id(lab, service), await lab.secret(service)
+    old, before = await lab.live_key_id(service), await lab.secret(service)
     lab.pass_time(timedelta(hours=4320) * 2 / 3 + timedelta(minutes=1))
     assert (await lab.settle(service)).rotation == "success"
-    new = await live_key_id(lab, service)
+    new = await lab.live_key_id(service)
     after = await lab.secret(service)
     assert new != old
     assert {k: v for k, v in after.items() if k != "AZURE_CLIENT_SECRET"} == {
@@ -121,10 +108,10 @@ async def test_a_renewal_overlaps_and_then_retires_the_old_credential(lab, servi
         assert directory.accepts(data["AZURE_CLIENT_ID"], data["AZURE_CLIENT_SECRET"])
     lab.pass_time(timedelta(hours=23))
     await lab.settle(service)
-    assert set(await key_ids(lab, service)) == {old, new}
+    assert set(await lab.key_ids(service)) == {old, new}
     lab.pass_time(timedelta(hours=2))
     await lab.settle(service)
-    assert await key_ids(lab, service) == [new]
+    assert await lab.key_ids(service) == [new]
 
 
 async def test_credentials_of_others_survive_everything(lab, service):
@@ -137,7 +124,7 @@ async def test_credentials_of_others_survive_everything(lab, service):
     await lab.settle(service)
     lab.pass_time(timedelta(days=2))
     await lab.settle(service)
-    assert theirs.credential.key_id in await key_ids(lab, service)
+    assert theirs.credential.key_id in await lab.key_ids(service)
 
 
 async def test_a_lost_answer_of_addpassword_leaves_nothing_behind_for_good(lab):
@@ -146,15 +133,15 @@ async def test_a_lost_answer_of_addpassword_leaves_nothing_behind_for_good(lab):
     lab.emulator.weather.add(Fault(path=ADD_PASSWORD, when="after", drop=True))
     outcome = await lab.reconcile(name)
     assert outcome.result == "waiting"
-    leaked = await key_ids(lab, name)
+    leaked = await lab.key_ids(name)
     assert len(leaked) == 1
     assert "pendingCredential" in await lab.status(name)
     await lab.settle(name)
     assert await lab.accepts(name)
-    assert len(added(lab)) == 2
+    assert len(lab.added()) == 2
     lab.pass_time(timedelta(hours=25))
     await lab.settle(name)
-    assert await key_ids(lab, name) == [await live_key_id(lab, name)]
+    assert await lab.key_ids(name) == [await lab.live_key_id(name)]
 
 
 async def test_the_intent_is_durable_before_the_directory_is_asked(lab):
@@ -179,7 +166,7 @@ async def test_nobody_gets_a_secret_that_does_not_work_yet(lab):
     assert await lab.accepts(name)
     refusals = [r for r in lab.emulator.requests if TOKEN.search(r.path) and r.status == 401]
     assert len(refusals) == 3
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
 
 
 async def test_a_refusal_for_another_reason_means_that_the_secret_was_taken(lab):
@@ -188,7 +175,7 @@ async def test_a_refusal_for_another_reason_means_that_the_secret_was_taken(lab)
     lab.emulator.weather.add(Fault(path=TOKEN, times=1, status=400, code="53003"))
     await lab.settle(name)
     assert await lab.accepts(name)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
 
 
 async def test_a_secret_that_never_works_is_given_up(lab):
@@ -262,4 +249,4 @@ async def test_a_lost_answer_of_the_secret_write_keeps_the_value(lab):
     object.__setattr__(lab.world, "secrets", Deaf())
     await lab.settle(name)
     assert await lab.accepts(name)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.controller.test_certificates import CERTIFICATE, keys, live_key_id, signs_in
+from tests.controller.test_certificates import CERTIFICATE, keys, signs_in
 from tests.controller.test_federated import federated, trusted, trusted_cluster, workload
 
 __all__ = ["trusted_cluster", "workload"]
@@ -77,7 +77,7 @@ async def test_a_certificate_that_a_late_write_brings_back_goes(lab):
     # At first it looks like a read that is behind: it was removed a moment ago.
     outcome = await look_again(lab, name, outcome)
     await look_again(lab, name, outcome)
-    assert list(await keys(lab, name)) == [await live_key_id(lab, name)]
+    assert list(await keys(lab, name)) == [await lab.live_key_id(name)]
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])

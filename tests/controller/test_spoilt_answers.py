@@ -28,10 +28,6 @@ def fault(lab, path=GRAPH, times=999, **members):
     lab.emulator.weather.add(Fault(re.compile(path), times=times, **members))
 
 
-def added(lab):
-    return [entry for entry in lab.calls("POST") if entry.path.endswith("/addPassword")]
-
-
 def restrict(lab, **restriction):
     policy = {"state": "enabled", **restriction}
     lab.emulator.directory.policies.set({"passwordCredentials": [policy]})
@@ -80,7 +76,7 @@ async def test_an_empty_list_of_credentials_is_no_loss_while_sign_in_takes_the_s
     outcome = await lab.reconcile(service)
     assert outcome.result == "success"
     assert outcome.due <= timedelta(minutes=15), "it must be looked at again soon"
-    assert added(lab) == []
+    assert lab.added() == []
     assert await version(lab, service) == before
     lab.emulator.weather.clear()
     await lab.settle(service)
@@ -95,7 +91,7 @@ async def test_a_credential_that_was_really_removed_is_replaced(lab, service):
     await connection.applications.remove_password(status["objectId"], key_id)
     lab.forget_calls()
     await lab.settle(service)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
     assert await lab.accepts(service)
 
 
@@ -107,7 +103,7 @@ async def test_credentials_whose_answers_are_lost_do_not_pile_up(lab, how):
     for _ in range(30):
         assert (await lab.reconcile(name)).result == "waiting"
         lab.pass_time(timedelta(minutes=2))
-    assert 1 <= len(added(lab)) <= 9
+    assert 1 <= len(lab.added()) <= 9
     lab.emulator.weather.clear()
     lab.pass_time(timedelta(hours=25))
     await lab.settle(name)
@@ -126,7 +122,7 @@ async def test_a_fresh_secret_survives_a_sign_in_service_that_fails_for_a_moment
     await lab.connection()
     fault(lab, "/oauth2/v2.0/token$", times=3, **weather)
     await lab.settle(name)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
     assert await lab.accepts(name)
 
 
@@ -152,9 +148,9 @@ async def test_a_policy_against_the_lifetime_is_told_with_the_field_and_obeyed_a
     message = await lab.message(name)
     assert "`credential.clientSecret.duration`" in message
     assert "policy 00000000-0000-0000-0000-00000000d0a1" in message
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
     assert await lab.secret(name) is None
-    assert not (await lab.reconcile(name)).changed or len(added(lab)) == 2
+    assert not (await lab.reconcile(name)).changed or len(lab.added()) == 2
     spec = {"spec": {"credential": {"clientSecret": {"duration": "2160h"}}}}
     await lab.patch("fhirapp", name, spec)
     await lab.settle(name)
@@ -171,7 +167,7 @@ async def test_a_policy_that_blocks_a_renewal_leaves_the_old_secret_alone(lab, s
         outcome = await lab.reconcile(service)
         assert (outcome.result, outcome.retry_after) == ("stalled", None)
         lab.pass_time(timedelta(hours=1))
-    assert len(added(lab)) == 3
+    assert len(lab.added()) == 3
     assert await version(lab, service) == before
     assert await lab.accepts(service)
     lab.emulator.directory.policies.set({})
@@ -189,5 +185,5 @@ async def test_a_shorter_lifetime_is_renewed_by_what_was_granted(lab):
     lab.pass_time(timedelta(days=6))
     lab.forget_calls()
     await lab.settle(name)
-    assert len(added(lab)) == 1
+    assert len(lab.added()) == 1
     assert await lab.accepts(name)

@@ -18,19 +18,6 @@ NAMESPACES = "/api/v1/namespaces"
 PATIENCE = 30.0
 
 
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def watches(clock):
     made = Watches(limit=420.0, now=clock)

@@ -15,19 +15,6 @@ INGEST = RegistrationKey("clinic", "ingest")
 TENANT = TenantKey("default")
 
 
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def registry():
     return CollectorRegistry()
