@@ -90,7 +90,21 @@ def federated(**fields):
         RESOURCE | {"resource": {"url": "https://FHIR.example/r4/", "identifierUri": "api://{appId}"}},
         RESOURCE | {"resource": {"url": "http://fhir.clinic.svc:8080", "identifierUri": "api://{appId}",
                                  "tokenVersion": 2}},
-        RESOURCE | {"resource": RESOURCE["resource"] | {"appRoles": {"preset": "None"}}},
+        RESOURCE | {"resource": RESOURCE["resource"] | {"appRoles": {"presets": []}}},
+        RESOURCE | {"resource": RESOURCE["resource"] | {
+            "appRoles": {"presets": ["FhirServer", "FhirProxy", "SmartBackend"],
+                         "unmanaged": "Remove",
+                         "custom": [{"value": "user/*.rs", "displayName": "x",
+                                     "description": "y"}]},
+            "scopes": {"presets": ["UserImpersonation", "SmartContext", "SmartV1", "SmartV2"],
+                       "custom": [{"value": "user/Goal.rs?code=http://a.example/b|c",
+                                   "adminConsentDisplayName": "x",
+                                   "adminConsentDescription": "y"}]},
+            "smart": {"scopeEncoding": "Dollar", "resourceTypes": ["*", "Patient"]},
+        }},
+        PUBLIC | {"scopes": ["launch/patient", "fhirUser", "patient/*.rs", "patient/Goal.cruds"]},
+        CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
+        SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
     ],
 )  # fmt: skip
 def test_good_registrations_are_accepted(cluster, spec):
@@ -130,6 +144,8 @@ def certificate(**fields):
     return SERVICE | {"credential": {"certificate": {"issue": fields}}}
 
 
+PINNED = "24c50db1-1e11-4273-b6a0-b697f734bcb4"
+TWIN = scope("y") | {"adminConsentDisplayName": "y", "adminConsentDescription": "y"}
 NO_REDIRECTS = {key: value for key, value in CONFIDENTIAL.items() if key != "redirectUris"}
 NO_ROLES = {key: value for key, value in SERVICE.items() if key != "appRoles"}
 NO_SERVER = {key: value for key, value in SERVICE.items() if key != "fhirServerRef"}
@@ -274,8 +290,45 @@ REFUSED = {
                                 "scopes.custom", "must not repeat"),
     "a role and a scope with one value": (
         resource(appRoles={"custom": [role("a")]}, scopes={"custom": [scope("a")]}),
-        "scopes", "must not have the same value"),
-    "nothing exposed": (resource(appRoles={"preset": "None"}, scopes={"preset": "None"}),
+        "scopes", "one permission in Entra"),
+    "a role and a scope with one value and one text, but an id": (
+        resource(appRoles={"custom": [role("y") | {"description": "y", "id": PINNED}]},
+                 scopes={"custom": [TWIN]}),
+        "scopes", "their ids must be the same"),
+    "a custom scope with a role of fhir-proxy": (
+        resource(appRoles={"presets": ["FhirProxy"]}, scopes={"custom": [scope("Reader")]}),
+        "scopes", "preset 'FhirProxy'"),
+    "a preset that is none": (resource(scopes={"presets": ["Smart"]}), "scopes.presets",
+                              "supported values"),
+    "a preset twice": (resource(scopes={"presets": ["SmartV1", "SmartV1"]}), "scopes.presets[1]",
+                       "Duplicate"),
+    "an id that is none": (resource(appRoles={"custom": [role("a") | {"id": "x"}]}),
+                           "appRoles.custom[0].id", "should match"),
+    # SMART
+    "letters out of order": (PUBLIC | {"scopes": ["patient/*.dus"]}, "scopes[0]", "in this order"),
+    "a FHIR type that is none": (PUBLIC | {"scopes": ["fhirUser", "user/Foo.rs"]},
+                                 "scopes[1]", "resource type of FHIR"),
+    "a query of version 1": (PUBLIC | {"scopes": ["user/Goal.read?code=a"]}, "scopes[0]",
+                             "without a query"),
+    "a chained query": (PUBLIC | {"scopes": ["user/Goal.rs?patient.name=a"]}, "scopes[0]",
+                        "without chains"),
+    "Entra's form": (PUBLIC | {"scopes": ["patient.all.read"]}, "scopes[0]", "SMART's own form"),
+    "a scope that is nothing": (PUBLIC | {"scopes": ["a b"]}, "scopes[0]", "a plain name"),
+    "a system scope of a user": (PUBLIC | {"scopes": ["system/*.rs"]}, "scopes[0]",
+                                 "app role of a Service"),
+    "a patient scope of a service": (SERVICE | {"appRoles": ["patient/*.rs"]}, "appRoles[0]",
+                                     "a user's client"),
+    "two contexts": (PUBLIC | {"scopes": ["patient/*.rs", "user/*.rs"]}, "spec.scopes",
+                     "must not mix the SMART contexts"),
+    "two versions": (PUBLIC | {"scopes": ["user/*.read", "user/Goal.rs"]}, "spec.scopes",
+                     "must not mix the SMART versions"),
+    "two versions of a service": (SERVICE | {"appRoles": ["system/*.*", "system/*.rs"]},
+                                  "spec.appRoles", "must not mix the SMART versions"),
+    "a type of the presets that is none": (resource(smart={"resourceTypes": ["Foo"]}),
+                                           "smart.resourceTypes[0]", "resource type of FHIR"),
+    "an encoding that is none": (resource(smart={"scopeEncoding": "Slash"}),
+                                 "smart.scopeEncoding", "supported values"),
+    "nothing exposed": (resource(appRoles={"presets": []}, scopes={"presets": []}),
                         "resource.scopes", "at least one"),
 }  # fmt: skip
 
@@ -383,8 +436,13 @@ def test_defaults_are_filled_in_by_the_server(cluster):
     assert created["spec"]["deletionPolicy"] == "Delete"
     assert created["status"] == {"observedGeneration": -1}
     created = dry_run(cluster, RESOURCE)
-    assert created["spec"]["resource"]["appRoles"] == {"preset": "FhirServer"}
-    assert created["spec"]["resource"]["scopes"] == {"preset": "UserImpersonation"}
+    assert created["spec"]["resource"]["appRoles"] == {
+        "presets": ["FhirServer"],
+        "unmanaged": "Report",
+    }
+    assert created["spec"]["resource"]["scopes"] == {
+        "presets": ["UserImpersonation"], "unmanaged": "Report",
+    }  # fmt: skip
     assert created["spec"]["resource"]["tokenVersion"] == 1
 
 

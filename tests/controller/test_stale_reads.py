@@ -88,13 +88,13 @@ async def test_a_changed_spec_is_written_once_and_not_undone(lab, lag, order):
     ]  # fmt: skip
     resource = {"url": "https://{uri}.clinic.example"}
     name = await lab.ready(
-        "Resource", resource=resource | {"appRoles": {"preset": "None", "custom": roles}}
+        "Resource", resource=resource | {"appRoles": {"presets": [], "custom": roles}}
     )
     lab.pass_time(timedelta(hours=2))
     behind(lab, lag, order)
     lab.forget_calls()
     url = f"https://{lab.namespace}.clinic.example"
-    changed = {"url": url, "appRoles": {"preset": "None", "custom": roles[:1]}}
+    changed = {"url": url, "appRoles": {"presets": [], "custom": roles[:1]}}
     await lab.patch("fhirapp", name, {"spec": {"displayName": "new", "resource": changed}})
     await watched(lab, name, 30)
     document = await lab.application(name)

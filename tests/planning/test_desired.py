@@ -1,5 +1,7 @@
 """From manifests to desired state: defaults, permissions by value, the Secret's facts."""
 
+from dataclasses import replace
+
 import pytest
 
 from fhir_app_operator.api.v1alpha1 import TenantSpec
@@ -128,6 +130,68 @@ def test_a_resource_without_resource_is_invalid():
 
 def test_a_client_without_redirects_has_an_empty_list():
     assert desired("Public", redirectUris=None).connection["FHIR_REDIRECT_URIS"] == ""
+
+
+SMART_SERVER = replace(
+    SERVER,
+    permissions=PermissionIds(
+        scopes={"patient.all.read": "s1", "launch.patient": "s2", "fhirUser": "s3"},
+        app_roles={"system.all.rs": "r1"},
+    ),
+)
+
+
+def test_smart_scopes_are_asked_for_as_entra_spells_them_and_told_as_smart_does():
+    scopes = ["patient/*.read", "launch/patient", "fhirUser"]
+    wanted = desired("Public", server=SMART_SERVER, scopes=scopes)
+    uri = SERVER.identifier_uri
+    assert wanted.connection["FHIR_SCOPE"] == (
+        f"{uri}/patient.all.read {uri}/launch.patient {uri}/fhirUser"
+    )
+    assert wanted.connection["FHIR_SMART_SCOPE"] == "patient/*.read launch/patient fhirUser"
+    ids = {access.id for access in wanted.application.resource_access}
+    assert {"s1", "s2", "s3"} < ids
+
+
+def test_a_backend_service_asks_for_system_roles():
+    wanted = desired("Service", server=SMART_SERVER, appRoles=["system/*.rs"])
+    assert wanted.connection["FHIR_SMART_SCOPE"] == "system/*.rs"
+    assert wanted.connection["FHIR_SCOPE"].endswith("/.default")
+    assert {access.id for access in wanted.application.resource_access} == {"r1"}
+
+
+def test_clients_spell_scopes_as_their_server_does():
+    fields = {"url": "https://fhir.clinic.example", "smart": {"scopeEncoding": "Dollar"}}
+    ids = PermissionIds(app_roles={"system$*.rs": "r"})
+    server = module.referenced_server(registration("Resource", resource=fields), "a", ids,
+                                      frozenset())  # fmt: skip
+    wanted = desired("Service", server=server, appRoles=["system/*.rs"])
+    assert {access.id for access in wanted.application.resource_access} == {"r"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        ("Service", {"appRoles": ["system/*.sr"]}, r"`appRoles\[0\]`: 'system/\*.sr'"),
+        ("Public", {"scopes": ["fhirUser", "patient/Foo.rs"]}, r"`scopes\[1\]`"),
+        ("Public", {"scopes": ["patient/*.rs", "user/*.rs"]}, "`scopes`: one client"),
+        ("Public", {"scopes": ["patient/*.rs", "patient/*.read"]}, "`scopes`: one client"),
+    ],
+)
+def test_scopes_that_no_server_takes_are_refused_with_the_field(kind, fields, reason):
+    with pytest.raises(Invalid, match=reason):
+        desired(kind, server=SMART_SERVER, **fields)
+
+
+def test_what_the_server_lacks_is_told_in_smarts_form():
+    with pytest.raises(Stalled, match=r"'patient/Goal.rs' .*it has: fhirUser, launch/patient"):
+        desired("Public", server=SMART_SERVER, scopes=["patient/Goal.rs"])
+
+
+def test_entries_of_others_are_removed_where_that_is_asked_for():
+    fields = {"url": "https://fhir.clinic.example", "appRoles": {"unmanaged": "Remove"}}
+    found = desired("Resource", resource=fields).application
+    assert (found.remove_unmanaged_app_roles, found.remove_unmanaged_scopes) == (True, False)
 
 
 def test_the_orphan_policy_gives_the_secret_a_life_of_its_own():

@@ -105,8 +105,8 @@ def test_what_others_made_is_counted_in_words():
     )  # fmt: skip
     theirs = password("k", name="by hand")
     app = Application(object_id="o", app_id="a", passwords=(theirs, replace(theirs, key_id="l")))
-    app = replace(app, app_roles=(*wanted.application.app_roles, role),
-                  scopes=wanted.application.scopes)  # fmt: skip
+    app = replace(app, app_roles=(*wanted.application.exposure.app_roles, role),
+                  scopes=wanted.application.exposure.scopes)  # fmt: skip
     assert notices.unmanaged(wanted, app) == "2 client secrets, 1 app role"
     assert notices.unmanaged(wanted, replace(app, passwords=(), app_roles=())) == ""
 

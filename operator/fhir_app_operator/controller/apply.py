@@ -6,13 +6,16 @@ Actions on credentials are taken in `credentials`, the Secret is written in `pub
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from fhir_app_operator.controller import credentials, following, observe, publication
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.planning import forecast, permissions
 from fhir_app_operator.planning.model import (
     Action,
+    AwaitDisabled,
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
@@ -28,8 +31,13 @@ from fhir_app_operator.planning.model import (
     WriteSecret,
 )
 
+_LOOKS: Final = (0.0, 1.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each look at a role or scope that was just disabled."""
+_IN_A_ROW: Final = 2
+"""Looks that must agree: replicas answer in turn, and any of them may get the next PATCH."""
 
-async def apply(  # noqa: C901, PLR0912 - a dispatch
+
+async def apply(  # noqa: C901, PLR0912, PLR0915 - a dispatch
     world: World, work: Pass, connection: Connection, action: Action
 ) -> None:
     """Take `action` and fold its answer into `work`.
@@ -50,6 +58,8 @@ async def apply(  # noqa: C901, PLR0912 - a dispatch
             _refuse_unseen(work, "the restored application")
         case UpdateApplication():
             await _update(world, work, connection, action)
+        case AwaitDisabled():
+            await _until_disabled(world, work, connection, action)
         case RestoreServicePrincipal():
             await connection.deleted_items.restore(action.object_id, "service principal")
             work.observed = replace(work.observed, service_principal_id=action.object_id)
@@ -120,4 +130,29 @@ async def _update(
     young = observe.is_young(application, world.clock(), world.policy)
     updated = await connection.applications.update(application, action.changes, young=young)
     connection.own_writes.updated(work.identity.uid, application, updated)
-    work.observed = replace(work.observed, application=updated)
+    work.observed = forecast.updated(work.observed, application, updated)
+
+
+async def _until_disabled(
+    world: World, work: Pass, connection: Connection, action: AwaitDisabled
+) -> None:
+    """Read until no enabled role or scope of `action` is shown.
+
+    Raises:
+        Waiting: `NotYetReplicated`, it takes longer than a pass should.
+    """
+    object_id, agreeing = work.known_application().object_id, 0
+    for pause in _LOOKS:
+        await world.sleep(pause)
+        read = await connection.applications.by_object_id(object_id)
+        seen = read is not None and action.ids <= permissions.disabled(read.exposure)
+        agreeing = agreeing + 1 if seen else 0
+        if agreeing == _IN_A_ROW:
+            left = work.observed.unseen_disabled - action.ids
+            work.observed = replace(work.observed, unseen_disabled=left)
+            return
+    raise Waiting(
+        "NotYetReplicated",
+        "roles or scopes that were disabled, to be changed or removed, are not shown as disabled "
+        "yet",
+    )

@@ -12,7 +12,7 @@ from fhir_app_operator.controller import proof
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
-from fhir_app_operator.planning import conditions
+from fhir_app_operator.planning import conditions, permissions
 from fhir_app_operator.planning.credentials import certificate_settles, share
 from fhir_app_operator.planning.model import (
     Application,
@@ -173,6 +173,8 @@ def _corrected(world: World, work: Pass, connection: Connection, read: Applicati
     uid, trusted_for = work.identity.uid, world.policy.doubt
     found = connection.own_writes.corrected(uid, read, trusted_for=trusted_for)
     work.doubted = work.doubted or found != read
+    unseen = permissions.disabled_by(read.exposure, found.exposure)
+    work.observed = replace(work.observed, unseen_disabled=unseen)
     return found
 
 

@@ -13,7 +13,7 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import conditions, desired, federation, requests
+from fhir_app_operator.planning import asked, conditions, desired, federation, requests
 from fhir_app_operator.planning.model import (
     Application,
     CredentialPolicy,
@@ -151,7 +151,8 @@ async def server_of(world: World, work: Pass, connection: Connection) -> desired
 
     Raises:
         Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
-        Invalid: the reference names something else than a server of the same tenant.
+        Invalid: the reference names something else than a server of the same tenant, or what is
+            asked for can never be.
     """
     registration = work.registration
     if registration.spec.type is AppType.RESOURCE:
@@ -168,12 +169,12 @@ async def server_of(world: World, work: Pass, connection: Connection) -> desired
         )
     _refuse_unready(server, registration)
     declared = desired.declared_values(server, connection.directory.tenant_id)
-    asked = set(registration.spec.app_roles or ()) | set(registration.spec.scopes or ())
+    wanted = set(asked.encoded(registration, desired.own_server(server).scope_encoding))
     listed = await _listed_server(world, connection, server) if work.settled else None
-    if listed is not None and listed.exposes(asked):
+    if listed is not None and listed.exposes(wanted):
         known = listed
     else:
-        known = await _known_server(world, connection, server, asked)
+        known = await _known_server(world, connection, server, wanted)
     return desired.referenced_server(server, known.app_id, known.permissions, declared)
 
 
@@ -211,7 +212,7 @@ async def _listed_server(
 
 
 async def _known_server(
-    world: World, connection: Connection, server: FhirAppRegistration, asked: set[str]
+    world: World, connection: Connection, server: FhirAppRegistration, wanted: set[str]
 ) -> KnownServer:
     """Return the server's application, found by its key and tag; looked up once for all clients.
 
@@ -221,7 +222,7 @@ async def _known_server(
         Waiting: `FhirServerNotReady`, the directory does not show an application that is its own.
     """
     known = connection.servers.get(server.metadata.uid)
-    if known is not None and known.exposes(asked):
+    if known is not None and known.exposes(wanted):
         return known
     return await connection.servers.look_up(
         server.metadata.uid, partial(_application_of, world, connection, server)

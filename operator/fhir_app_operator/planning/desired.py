@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import (
@@ -15,16 +16,18 @@ from fhir_app_operator.api.v1alpha1 import (
     CredentialType,
     FhirAppRegistration,
     Resource,
+    ScopeEncoding,
     UnmanagedPolicy,
 )
-from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import permissions, requests
+from fhir_app_operator.planning import asked, permissions, requests, smart
 from fhir_app_operator.planning.clouds import Directory
+from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
     CredentialPolicy,
     Desired,
     DesiredApplication,
+    Exposure,
     IssuePolicy,
     RedirectUris,
     Registration,
@@ -88,6 +91,7 @@ class Server:
     audience: str
     app_id: str = ""
     permissions: PermissionIds = field(default_factory=PermissionIds)
+    scope_encoding: ScopeEncoding = ScopeEncoding.DOT
     declared: frozenset[str] = frozenset()
     """Values that the server's manifest declares, whether the directory shows them yet or not."""
 
@@ -114,6 +118,7 @@ def own_server(registration: FhirAppRegistration) -> Server:
         identifier_uri=uri,
         token_version=resource.token_version,
         audience=uri if version_1 else APP_ID_TEMPLATE,
+        scope_encoding=resource.smart.scope_encoding,
     )
 
 
@@ -122,11 +127,9 @@ def referenced_server(
 ) -> Server:
     """Return the facts that clients of `registration`, which has client id `app_id`, need."""
     own = own_server(registration)
-    return Server(
-        name=own.name,
-        url=own.url,
+    return replace(
+        own,
         identifier_uri=own.identifier_uri.replace(APP_ID_TEMPLATE, app_id),
-        token_version=own.token_version,
         audience=own.audience.replace(APP_ID_TEMPLATE, app_id),
         app_id=app_id,
         permissions=ids,
@@ -135,13 +138,20 @@ def referenced_server(
 
 
 def declared_values(registration: FhirAppRegistration, tenant_id: str) -> frozenset[str]:
-    """Return the values of all roles and scopes that a Resource registration declares."""
+    """Return the values of all roles and scopes that a Resource registration declares.
+
+    Raises:
+        Invalid: as `exposure`.
+    """
     resource = registration.spec.resource
-    if resource is None:
-        return frozenset()
     where = (tenant_id, registration.metadata.namespace, registration.metadata.name)
-    roles, scopes = permissions.app_roles(resource, *where), permissions.scopes(resource, *where)
-    return frozenset({entry.value for entry in roles} | {entry.value for entry in scopes})
+    return frozenset(entry.value for entry in _exposure(resource, *where).entries)
+
+
+def _exposure(resource: Resource | None, tenant_id: str, namespace: str, name: str) -> Exposure:
+    if resource is None:
+        return Exposure()
+    return exposure(resource, partial(permissions.permission_id, tenant_id, namespace, name))
 
 
 def desired(
@@ -168,6 +178,7 @@ def desired(
             or followed.
 
     Raises:
+        Invalid: a role or scope that is declared or asked for can never be.
         Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
         Waiting: `NotYetReplicated`, it declares it but the directory does not show it yet.
     """
@@ -207,8 +218,9 @@ def _application(
         redirect_uris=redirects,
         is_fallback_public_client=bool(redirects.public_client),
         token_version=server.token_version if resource else None,
-        app_roles=permissions.app_roles(resource, *where) if resource else (),
-        scopes=permissions.scopes(resource, *where) if resource else (),
+        exposure=_exposure(resource, *where),
+        remove_unmanaged_app_roles=_removes(resource.app_roles.unmanaged if resource else None),
+        remove_unmanaged_scopes=_removes(resource.scopes.unmanaged if resource else None),
         resource_access=frozenset(_resource_access(registration, server, graph)),
     )
 
@@ -240,12 +252,12 @@ def _resource_access(
         case AppType.RESOURCE:
             return
         case AppType.SERVICE:
-            for index, value in enumerate(registration.spec.app_roles or ()):
+            for index, value in enumerate(asked.encoded(registration, server.scope_encoding)):
                 role_id = _permission_id(server, server.permissions.app_roles, value,
                                          f"appRoles[{index}]", "an app role")  # fmt: skip
                 yield ResourceAccess(resource_app_id=server.app_id, type="Role", id=role_id)
         case AppType.CONFIDENTIAL | AppType.PUBLIC:
-            for index, value in enumerate(_scopes(registration)):
+            for index, value in enumerate(asked.encoded(registration, server.scope_encoding)):
                 scope_id = _permission_id(server, server.permissions.scopes, value,
                                           f"scopes[{index}]", "a scope")  # fmt: skip
                 yield ResourceAccess(resource_app_id=server.app_id, type="Scope", id=scope_id)
@@ -260,23 +272,21 @@ def _permission_id(
 ) -> str:
     if value in ids:
         return ids[value]
+    shown = smart.decode(value, server.scope_encoding)
     if value in server.declared:
         raise Waiting(
             "NotYetReplicated",
-            f"'{value}' of FhirAppRegistration '{server.name}' is not visible in Entra as "
+            f"'{shown}' of FhirAppRegistration '{server.name}' is not visible in Entra as "
             f"{what} yet",
         )
-    known = ", ".join(sorted(ids)[:_LISTED]) or "none"
+    found = sorted(smart.decode(each, server.scope_encoding) for each in ids)
+    known = ", ".join(found[:_LISTED]) or "none"
     known += f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
     raise Stalled(
         "ScopeNotFound",
-        f"`{field_name}`: '{value}' is not {what} of FhirAppRegistration '{server.name}' "
+        f"`{field_name}`: '{shown}' is not {what} of FhirAppRegistration '{server.name}' "
         f"(it has: {known}); correct the value, or add it to the server's `resource`",
     )
-
-
-def _scopes(registration: FhirAppRegistration) -> tuple[str, ...]:
-    return registration.spec.scopes or (USER_IMPERSONATION,)
 
 
 def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
@@ -312,7 +322,11 @@ def secret_template(registration: FhirAppRegistration) -> SecretTemplate:
 def removes_unmanaged(registration: FhirAppRegistration) -> bool:
     """Return whether credentials that others made on the application are to go."""
     credential = registration.spec.credential
-    return credential is not None and credential.unmanaged is UnmanagedPolicy.REMOVE
+    return _removes(credential.unmanaged if credential else None)
+
+
+def _removes(policy: UnmanagedPolicy | None) -> bool:
+    return policy is UnmanagedPolicy.REMOVE
 
 
 def _connection(
@@ -328,6 +342,8 @@ def _connection(
         "FHIR_JWKS_URL": issuer.jwks_url,
         "FHIR_SERVER_URL": server.url,
     }
+    if smart_scope := asked.smart_scope(registration):
+        facts["FHIR_SMART_SCOPE"] = smart_scope
     match registration.spec.type:
         case AppType.RESOURCE:
             return facts
@@ -341,7 +357,8 @@ def _connection(
                 "FHIR_AUTHORIZATION_URL": tenant.authorization_url,
                 "FHIR_TOKEN_URL": tenant.token_url,
                 "FHIR_SCOPE": " ".join(
-                    f"{server.identifier_uri}/{value}" for value in _scopes(registration)
+                    f"{server.identifier_uri}/{value}"
+                    for value in asked.encoded(registration, server.scope_encoding)
                 ),
                 "FHIR_REDIRECT_URIS": ",".join(_redirect_list(registration)),
             }

@@ -6,18 +6,19 @@ Where others have a say (tags, roles, scopes, further identifier URIs), theirs a
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import Final, TypeVar
 
 from fhir_app_operator.planning import permissions
 from fhir_app_operator.planning.desired import APP_ID_TEMPLATE
 from fhir_app_operator.planning.model import (
     OWNER_TAG_PREFIX,
+    PERMISSION_TAG_PREFIX,
     REGISTRATION_TAG_PREFIX,
     Application,
     ApplicationChanges,
-    AppRole,
     Desired,
-    PermissionScope,
+    Exposure,
 )
 
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
@@ -32,7 +33,7 @@ def creation(desired: Desired) -> ApplicationChanges:
     return ApplicationChanges(
         display_name=wanted.display_name,
         notes=wanted.notes,
-        tags=wanted.tags,
+        tags=wanted.tags | _claims(desired, Application(object_id="", app_id=""), wanted.exposure),
         sign_in_audience=SIGN_IN_AUDIENCE,
         identifier_uris=frozenset({uri}) if uri and known else None,
         web_redirect_uris=wanted.redirect_uris.web or None,
@@ -40,8 +41,8 @@ def creation(desired: Desired) -> ApplicationChanges:
         public_client_redirect_uris=wanted.redirect_uris.public_client or None,
         is_fallback_public_client=wanted.is_fallback_public_client or None,
         token_version=wanted.token_version,
-        app_roles=wanted.app_roles or None,
-        scopes=wanted.scopes or None,
+        app_roles=wanted.exposure.app_roles or None,
+        scopes=wanted.exposure.scopes or None,
         resource_access=wanted.resource_access or None,
         service_management_reference=wanted.service_management_reference,
     )
@@ -51,7 +52,8 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
     """Return the smallest change that brings `live` one step nearer to `desired`."""
     wanted = desired.application
     uris, redirects = _identifier_uris(desired, live), wanted.redirect_uris
-    tags = _tags(desired, live)
+    after = permissions.next_step(wanted.exposure, live.exposure, ownership(desired, live))
+    tags = _tags(desired, live, after)
     version = wanted.token_version
     return ApplicationChanges(
         display_name=_changed(wanted.display_name, live.display_name),
@@ -68,8 +70,8 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
             wanted.is_fallback_public_client, live.is_fallback_public_client
         ),
         token_version=_changed(version, live.token_version or 1) if version else None,
-        app_roles=_roles(desired, live),
-        scopes=_scopes(desired, live),
+        app_roles=_changed(after.app_roles, live.app_roles),
+        scopes=_changed(after.scopes, live.scopes),
         resource_access=_changed(wanted.resource_access, live.resource_access),
         service_management_reference=_changed(
             wanted.service_management_reference, live.service_management_reference
@@ -88,25 +90,44 @@ def _identifier_uris(desired: Desired, live: Application) -> frozenset[str]:
     return frozenset({uri.replace(APP_ID_TEMPLATE, live.app_id)})
 
 
-def _tags(desired: Desired, live: Application) -> frozenset[str]:
-    """Our tags beside those of others; a registration tag of ours that went stale goes."""
-    others = {t for t in live.tags if not t.startswith((OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX))}
-    return desired.application.tags | others
+_OURS: Final = (OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX, PERMISSION_TAG_PREFIX)
 
 
-def _roles(desired: Desired, live: Application) -> tuple[AppRole, ...] | None:
-    ours = frozenset(entry.id for entry in live.app_roles if _derived(desired, entry))
-    return permissions.merged(desired.application.app_roles, live.app_roles, ours)
+def _tags(desired: Desired, live: Application, after: Exposure) -> frozenset[str]:
+    """Our tags beside those of others; one of ours that went stale goes."""
+    others = {tag for tag in live.tags if not tag.startswith(_OURS)}
+    return desired.application.tags | others | _claims(desired, live, after)
 
 
-def _scopes(desired: Desired, live: Application) -> tuple[PermissionScope, ...] | None:
-    ours = frozenset(entry.id for entry in live.scopes if _derived(desired, entry))
-    return permissions.merged(desired.application.scopes, live.scopes, ours)
+def ownership(desired: Desired, live: Application) -> permissions.Ownership:
+    """Return what tells the roles and scopes of ours in `live` from those of others."""
+    who, wanted = desired.registration, desired.application
+    return permissions.Ownership(
+        id_of=partial(
+            permissions.permission_id, desired.connection["AZURE_TENANT_ID"],
+            who.namespace, who.name,
+        ),
+        claimed=_claimed(live),
+        remove_app_roles=wanted.remove_unmanaged_app_roles,
+        remove_scopes=wanted.remove_unmanaged_scopes,
+    )  # fmt: skip
 
 
-def _derived(desired: Desired, entry: AppRole | PermissionScope) -> bool:
-    who, tenant_id = desired.registration, desired.connection["AZURE_TENANT_ID"]
-    return entry.id == permissions.permission_id(tenant_id, who.namespace, who.name, entry.value)
+def _claimed(live: Application) -> frozenset[str]:
+    return frozenset(
+        tag.removeprefix(PERMISSION_TAG_PREFIX)
+        for tag in live.tags
+        if tag.startswith(PERMISSION_TAG_PREFIX)
+    )
+
+
+def _claims(desired: Desired, live: Application, after: Exposure) -> frozenset[str]:
+    """Tags for the entries whose ids do not tell that they are ours, until those are gone."""
+    id_of = ownership(desired, live).id_of
+    declared = desired.application.exposure.entries
+    named = {entry.id for entry in declared if entry.id != id_of(entry.value)}
+    there = {entry.id for entry in after.entries}
+    return frozenset(f"{PERMISSION_TAG_PREFIX}{each}" for each in named | _claimed(live) & there)
 
 
 def changed_properties(changes: ApplicationChanges) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
+from fhir_app_operator.planning import permissions
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.model import (
     Action,
     Application,
+    AwaitDisabled,
     CreateApplication,
     CreateServicePrincipal,
     DatedCredential,
@@ -61,14 +63,25 @@ def forecast(
     return tuple(taken)
 
 
-def fold(  # noqa: C901, PLR0911 - one short arm for each action
+def updated(observed: Observed, before: Application, after: Application) -> Observed:
+    """Return the world after a PATCH that led from `before` to `after`."""
+    disabled = permissions.disabled_by(before.exposure, after.exposure)
+    still = observed.unseen_disabled & permissions.disabled(after.exposure)
+    return replace(observed, application=after, unseen_disabled=disabled | still)
+
+
+def fold(  # noqa: C901, PLR0911, PLR0912 - one short arm for each action
     desired: Desired, observed: Observed, action: Action, now: datetime
 ) -> Observed:
     """Return the world as it is expected to be after `action`."""
     app = observed.application or Application(object_id=NEW_ID, app_id=NEW_ID, created_at=now)
     match action:
-        case CreateApplication() | UpdateApplication():
+        case CreateApplication():
             return replace(observed, application=app.with_changes(action.changes))
+        case UpdateApplication():
+            return updated(observed, app, app.with_changes(action.changes))
+        case AwaitDisabled():
+            return replace(observed, unseen_disabled=observed.unseen_disabled - action.ids)
         case RestoreApplication():
             # What it will look like is unknown: take it for what is desired.
             tags = desired.application.tags

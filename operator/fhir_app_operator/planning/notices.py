@@ -13,7 +13,7 @@ from fhir_app_operator.api.v1alpha1 import Condition
 from fhir_app_operator.planning import federation
 from fhir_app_operator.planning.conditions import ABNORMAL, find
 from fhir_app_operator.planning.credentials import ours
-from fhir_app_operator.planning.differences import changed_properties
+from fhir_app_operator.planning.differences import changed_properties, ownership
 from fhir_app_operator.planning.following import CHANGED
 from fhir_app_operator.planning.issuance import PLANNED
 from fhir_app_operator.planning.model import (
@@ -30,7 +30,6 @@ from fhir_app_operator.planning.model import (
     UpdateApplication,
     WriteSecret,
 )
-from fhir_app_operator.planning.permissions import permission_id
 from fhir_app_operator.planning.retirement import UNMANAGED as FOREIGN
 
 RENEWED = "CredentialRenewed"
@@ -148,18 +147,12 @@ def unmanaged(desired: Desired, application: Application) -> str:
     certificates = sum(key.key_id not in own for key in application.keys)
     mine = {each.name for each in federation.ours(desired.registration, application.federated)}
     federated = sum(each.name not in mine for each in application.federated)
-    declared = {entry.value for entry in desired.application.app_roles}
-    declared |= {entry.value for entry in desired.application.scopes}
-    roles = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.app_roles)
-    scopes = sum(_is_foreign(desired, e.id, e.value, declared) for e in application.scopes)
+    declared = {entry.value for entry in desired.application.exposure.entries}
+    ours_of = ownership(desired, application).is_ours
+    roles = sum(e.value not in declared and not ours_of(e) for e in application.app_roles)
+    scopes = sum(e.value not in declared and not ours_of(e) for e in application.scopes)
     counts = (
         (secrets, "client secret"), (certificates, "certificate"),
         (federated, "federated credential"), (roles, "app role"), (scopes, "scope"),
     )  # fmt: skip
     return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)
-
-
-def _is_foreign(desired: Desired, entry_id: str, value: str, declared: set[str]) -> bool:
-    who, tenant_id = desired.registration, desired.connection["AZURE_TENANT_ID"]
-    derived = permission_id(tenant_id, who.namespace, who.name, value)
-    return value not in declared and entry_id != derived

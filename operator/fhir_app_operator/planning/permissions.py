@@ -1,32 +1,21 @@
-"""App roles and scopes: the presets, their ids, and how a list in the directory becomes ours.
+"""App roles and scopes in the directory: their ids, and how the lists there become the declared.
 
-Sources: the open-source FHIR server's `roles.json`; Graph, "Update application" for the rule that
-an enabled entry can neither be changed nor removed.
+Graph, "Update application": an enabled entry can neither be changed nor removed, and a role and a
+scope of one id are one permission, with one value, one text and one `isEnabled`.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from fhir_app_operator.api.v1alpha1 import CustomAppRole, CustomScope, Resource
-from fhir_app_operator.api.v1alpha1.resource import USER_IMPERSONATION
-from fhir_app_operator.planning.model import AppRole, PermissionScope
+from fhir_app_operator.errors import Invalid
+from fhir_app_operator.planning.model import AppRole, Exposure, PermissionScope
 
 _NAMESPACE: Final = uuid.UUID("7f0ad3de-2f5c-5d0e-9a35-5a5b1f0c3c7a")
 """Never change it: permission ids are derived from it."""
-
-_FHIR_SERVER: Final = {
-    "globalAdmin": "Everything, including hard delete and profile changes",
-    "globalConverter": "Read FHIR data and use $convert-data",
-    "globalExporter": "Read FHIR data and use bulk $export",
-    "globalImporter": "Read FHIR data and use bulk $import",
-    "globalReader": "Read and search all FHIR data",
-    "globalWriter": "Read, write and soft-delete FHIR data",
-    "smartUser": "Access limited by SMART scopes and the fhirUser claim",
-}
 
 Entry = TypeVar("Entry", AppRole, PermissionScope)
 
@@ -36,98 +25,118 @@ def permission_id(tenant_id: str, namespace: str, name: str, value: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{tenant_id}/{namespace}/{name}/{value}"))
 
 
-def app_roles(resource: Resource, tenant_id: str, namespace: str, name: str) -> tuple[AppRole, ...]:
-    """Return the app roles that `resource` declares, sorted by value."""
-    preset = _FHIR_SERVER if resource.app_roles.preset == "FhirServer" else {}
-    declared = [
-        CustomAppRole(value=value, display_name=value, description=text)
-        for value, text in preset.items()
-    ]
-    roles = [
-        AppRole(
-            id=permission_id(tenant_id, namespace, name, role.value),
-            value=role.value,
-            display_name=role.display_name,
-            description=role.description,
-            allowed_member_types=frozenset(role.allowed_member_types),
-        )
-        for role in (*declared, *resource.app_roles.custom)
-    ]
-    return tuple(sorted(roles, key=lambda role: role.value))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """What tells our entries from those of others."""
+
+    id_of: Callable[[str], str]
+    """The id that we derive for a value."""
+    claimed: frozenset[str] = frozenset()
+    """Ids of other makes that the application's tags claim for us."""
+    remove_app_roles: bool = False
+    """Whether app roles of others go."""
+    remove_scopes: bool = False
+    """Whether scopes of others go."""
+
+    def is_ours(self, entry: AppRole | PermissionScope) -> bool:
+        """Whether an entry of the directory is ours, declared or not any more."""
+        return entry.id == self.id_of(entry.value) or entry.id in self.claimed
 
 
-def scopes(
-    resource: Resource, tenant_id: str, namespace: str, name: str
-) -> tuple[PermissionScope, ...]:
-    """Return the delegated permissions that `resource` declares, sorted by value."""
-    declared = list(resource.scopes.custom)
-    if resource.scopes.preset == "UserImpersonation":
-        # Without the URL: a change of an enabled scope disables it for a moment.
-        text = "Access the FHIR server on behalf of the signed-in user"
-        declared.append(
-            CustomScope(
-                value=USER_IMPERSONATION,
-                admin_consent_display_name="Access the FHIR server",
-                admin_consent_description=text,
-            )
-        )
-    entries = [_scope(scope, permission_id(tenant_id, namespace, name, scope.value))
-               for scope in declared]  # fmt: skip
-    return tuple(sorted(entries, key=lambda scope: scope.value))
+def next_step(desired: Exposure, live: Exposure, own: Ownership) -> Exposure:
+    """Return the lists to send next; those of `live` where they are already right.
 
+    An entry that the directory has under a declared value keeps its id, since grants hang on it.
+    Entries of others are kept, unless they are to be removed. An enabled entry that must change or
+    go is disabled first, together with its twin of the other list; what collides with nothing is
+    added at once. The lists after that are the next plan's business: whatever happens in between,
+    they follow from what is there.
 
-def _scope(scope: CustomScope, scope_id: str) -> PermissionScope:
-    return PermissionScope(
-        id=scope_id,
-        value=scope.value,
-        type=scope.type,
-        admin_consent_display_name=scope.admin_consent_display_name,
-        admin_consent_description=scope.admin_consent_description,
-        user_consent_display_name=scope.user_consent_display_name
-        or scope.admin_consent_display_name,
-        user_consent_description=scope.user_consent_description or scope.admin_consent_description,
+    Raises:
+        Invalid: the manifest names an id, and the directory has another one for that value.
+    """
+    ids = {entry.value: entry.id for entry in live.entries}
+    roles = _target(desired.app_roles, live.app_roles, ids, own, remove=own.remove_app_roles)
+    scopes = _target(desired.scopes, live.scopes, ids, own, remove=own.remove_scopes)
+    frozen = _to_disable(roles, live.app_roles) | _to_disable(scopes, live.scopes)
+    if frozen:
+        roles = _frozen(roles, live.app_roles, ids, frozen)
+        scopes = _frozen(scopes, live.scopes, ids, frozen)
+    return Exposure(
+        app_roles=live.app_roles if _same(roles, live.app_roles) else roles,
+        scopes=live.scopes if _same(scopes, live.scopes) else scopes,
     )
 
 
-def merged(
-    desired: Sequence[Entry], live: Sequence[Entry], ours: frozenset[str]
-) -> tuple[Entry, ...] | None:
-    """Return the next list to send, or None if `live` is already right.
+def disabled_by(before: Exposure, after: Exposure) -> frozenset[str]:
+    """Return the ids that are enabled `before`, and there but disabled `after`."""
+    return _enabled(before) & disabled(after)
 
-    Args:
-        desired: the declared entries, with derived ids.
-        live: the directory's entries.
-        ours: ids that this registration derives for the values in `live`.
 
-    An entry that the directory has under a declared value keeps its id, since grants hang on it.
-    Entries of others are kept. An enabled entry that must change or go is disabled first (Graph
-    answers 400 `CannotDeleteOrUpdateEnabledEntitlement` otherwise): the list after that is the
-    next plan's business.
+def disabled(lists: Exposure) -> frozenset[str]:
+    """Return the ids of the entries that are there but disabled."""
+    return frozenset(entry.id for entry in lists.entries if not entry.is_enabled)
+
+
+def changed_although(disabled: frozenset[str], before: Exposure, after: Exposure) -> frozenset[str]:
+    """Return which of the `disabled` a step from `before` to `after` changes or removes.
+
+    To enable one again is no change: Graph takes that whatever it sees.
     """
-    wanted = _with_live_ids(desired, live)
-    target = _final(wanted, live, ours)
-    if _same(target, live):
-        return None
-    frozen = _to_disable(target, live)
-    if not frozen:
-        return target
-    return tuple(replace(e, is_enabled=False) if e.id in frozen else e for e in live)
+    facts = _facts(after)
+    return frozenset(
+        key[1] for key, fact in _facts(before).items()
+        if key[1] in disabled and facts.get(key) != fact
+    )  # fmt: skip
 
 
-def _with_live_ids(desired: Sequence[Entry], live: Iterable[Entry]) -> dict[str, Entry]:
-    live_ids = {entry.value: entry.id for entry in live}
-    wanted = [replace(entry, id=live_ids.get(entry.value, entry.id)) for entry in desired]
-    return {entry.id: entry for entry in wanted}
+def _facts(lists: Exposure) -> Mapping[tuple[type, str], AppRole | PermissionScope]:
+    return {(type(e), e.id): replace(e, is_enabled=True) for e in lists.entries}
 
 
-def _final(
-    wanted: dict[str, Entry], live: Sequence[Entry], ours: frozenset[str]
-) -> tuple[Entry, ...]:
+def _enabled(lists: Exposure) -> frozenset[str]:
+    return frozenset(entry.id for entry in lists.entries if entry.is_enabled)
+
+
+def _target(
+    desired: Sequence[Entry], live: Sequence[Entry], ids: Mapping[str, str], own: Ownership, *,
+    remove: bool,
+) -> tuple[Entry, ...]:  # fmt: skip
+    found: list[Entry] = [_with_live_id(each, ids, own) for each in desired]
+    wanted: dict[str, Entry] = {entry.id: entry for entry in found}
+    if len(wanted) < len(found):
+        raise Invalid(
+            "`resource`: an id that the manifest names belongs to another role or scope in the "
+            "directory; leave `id` out there"
+        )
     kept: list[Entry] = [
-        wanted.get(entry.id, entry) for entry in live if entry.id in wanted or entry.id not in ours
+        wanted.get(entry.id, entry)
+        for entry in live
+        if entry.id in wanted or not (remove or own.is_ours(entry))
     ]
     known = {entry.id for entry in kept}
-    added: list[Entry] = [entry for entry_id, entry in wanted.items() if entry_id not in known]
+    added: list[Entry] = [entry for entry in wanted.values() if entry.id not in known]
+    return tuple(kept + added)
+
+
+def _with_live_id(entry: Entry, ids: Mapping[str, str], own: Ownership) -> Entry:
+    found = ids.get(entry.value, entry.id)
+    if found != entry.id != own.id_of(entry.value):
+        raise Invalid(
+            f"`resource`: '{entry.value}' is to have the id {entry.id}, but the directory has it "
+            f"under {found}, and what was granted hangs on that; name {found} in the manifest, or "
+            "remove the role or scope first and declare it again afterwards"
+        )
+    return replace(entry, id=found)
+
+
+def _frozen(
+    target: Iterable[Entry], live: Sequence[Entry], ids: Mapping[str, str], frozen: frozenset[str]
+) -> tuple[Entry, ...]:
+    """`live` with the `frozen` disabled, and with what is new in both lists (`ids` has those)."""
+    taken = {*ids.values(), *frozen}
+    kept: list[Entry] = [replace(e, is_enabled=e.is_enabled and e.id not in frozen) for e in live]
+    added: list[Entry] = [e for e in target if e.id not in taken and e.value not in ids]
     return tuple(kept + added)
 
 

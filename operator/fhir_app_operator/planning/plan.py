@@ -12,7 +12,14 @@ from functools import partial
 
 from fhir_app_operator.api import names
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import credentials, federation, following, issuance, retirement
+from fhir_app_operator.planning import (
+    credentials,
+    federation,
+    following,
+    issuance,
+    permissions,
+    retirement,
+)
 from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
@@ -20,6 +27,7 @@ from fhir_app_operator.planning.model import (
     Action,
     Application,
     ApplicationChanges,
+    AwaitDisabled,
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
@@ -57,7 +65,8 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 7 | no service principal, ours is in the bin          | RestoreServicePrincipal          |
     | 8 | no service principal                              | CreateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
-    |   |                                                   | enabled role or scope first)     |
+    |   |                                                   | enabled role or scope first,     |
+    |   |                                                   | then AwaitDisabled)              |
     |10 | the clocks differ too much                        | WriteSecret as in row 15, else   |
     |   |                                                   | Waiting ClockSkew                |
     |11 | credentials past their overlap or grace           | RevokeCredential, each           |
@@ -77,7 +86,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     _refuse_stranger(desired, application)
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
         partial(_service_principal, observed),
-        partial(_differences, desired, application),
+        partial(_differences, desired, observed, application),
         partial(_skew, desired, observed, policy, application),
         # First what must go, so that issues that fail again and again cannot pile up.
         partial(_revocations, desired, observed, now, policy),
@@ -230,9 +239,15 @@ def _service_principal(observed: Observed) -> tuple[Action, ...]:
     return (CreateServicePrincipal(),)
 
 
-def _differences(desired: Desired, application: Application) -> tuple[Action, ...]:
+def _differences(
+    desired: Desired, observed: Observed, application: Application
+) -> tuple[Action, ...]:
     changes = differences(desired, application)
-    return (UpdateApplication(changes=changes),) if changes != ApplicationChanges() else ()
+    if changes == ApplicationChanges():
+        return ()
+    before, after = application.exposure, application.with_changes(changes).exposure
+    unseen = permissions.changed_although(observed.unseen_disabled, before, after)
+    return (AwaitDisabled(ids=unseen),) if unseen else (UpdateApplication(changes=changes),)
 
 
 def _credential(

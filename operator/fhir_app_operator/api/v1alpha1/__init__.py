@@ -13,7 +13,16 @@ from fhir_app_operator.api.v1alpha1.credential import (
     CredentialType,
     Federated,
     IssuedCertificate,
-    UnmanagedPolicy,
+)
+from fhir_app_operator.api.v1alpha1.exposure import (
+    AppRolePreset,
+    AppRoles,
+    CustomAppRole,
+    CustomScope,
+    ScopeEncoding,
+    ScopePreset,
+    Scopes,
+    Smart,
 )
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
@@ -21,7 +30,8 @@ from fhir_app_operator.api.v1alpha1.registration import (
     RedirectUris,
     RegistrationSpec,
 )
-from fhir_app_operator.api.v1alpha1.resource import CustomAppRole, CustomScope, Resource
+from fhir_app_operator.api.v1alpha1.resource import Resource
+from fhir_app_operator.api.v1alpha1.schema import UnmanagedPolicy
 from fhir_app_operator.api.v1alpha1.status import (
     CredentialState,
     CredentialStatus,
@@ -37,6 +47,8 @@ from fhir_app_operator.api.v1alpha1.tenant import (
 )
 
 __all__ = [
+    "AppRolePreset",
+    "AppRoles",
     "AppType",
     "Certificate",
     "ClientSecret",
@@ -59,6 +71,10 @@ __all__ = [
     "RegistrationSpec",
     "RegistrationStatus",
     "Resource",
+    "ScopeEncoding",
+    "ScopePreset",
+    "Scopes",
+    "Smart",
     "TenantSpec",
     "TenantStatus",
     "UnmanagedPolicy",

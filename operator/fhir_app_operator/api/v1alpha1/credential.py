@@ -11,6 +11,7 @@ from fhir_app_operator.api.v1alpha1.schema import (
     ApiModel,
     Duration,
     NameReference,
+    UnmanagedPolicy,
     rule,
     rules,
 )
@@ -101,13 +102,6 @@ class Certificate(ApiModel):
         "cert-manager keeps; its certificate is registered, and again whenever it changes. The "
         "key must be RSA.",
     )
-
-
-class UnmanagedPolicy(StrEnum):
-    """What happens to credentials that others made on the application."""
-
-    REPORT = "Report"
-    REMOVE = "Remove"
 
 
 _ServiceAccounts = Annotated[

@@ -7,19 +7,16 @@ another field are computed in `planning.desired` and told in the field's descrip
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.app_type import FIELDS_BY_TYPE, AppType
 from fhir_app_operator.api.v1alpha1.credential import Credential
-from fhir_app_operator.api.v1alpha1.resource import (
-    LIST_SET,
-    USER_IMPERSONATION,
-    PermissionValue,
-    Resource,
-)
+from fhir_app_operator.api.v1alpha1.exposure import USER_IMPERSONATION
+from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import (
+    LIST_SET,
     ApiModel,
     Metadata,
     NameReference,
@@ -27,6 +24,7 @@ from fhir_app_operator.api.v1alpha1.schema import (
     rules,
 )
 from fhir_app_operator.api.v1alpha1.secret import SecretReference
+from fhir_app_operator.api.v1alpha1.smart_grammar import UNMIXED, AppRoleValue, ScopeValue
 from fhir_app_operator.api.v1alpha1.status import RegistrationStatus
 from fhir_app_operator.api.v1alpha1.uris import BrowserRedirectUri, NativeRedirectUri
 
@@ -72,10 +70,9 @@ class RedirectUris(ApiModel):
     )
 
 
-_Permissions = Annotated[
-    tuple[PermissionValue, ...],
-    Field(min_length=1, max_length=50, json_schema_extra=LIST_SET),
-]
+_PERMISSIONS: Final = Field(
+    min_length=1, max_length=50, json_schema_extra=rules(*UNMIXED, **LIST_SET)
+)
 
 
 class RegistrationSpec(ApiModel):
@@ -115,23 +112,16 @@ class RegistrationSpec(ApiModel):
         description="The Resource registration in this namespace whose audience, authority and "
         "permissions the client uses.",
     )
-    scopes: (
-        Annotated[
-            tuple[PermissionValue, ...],
-            Field(min_length=1, max_length=50, json_schema_extra=LIST_SET),
-        ]
-        | None
-    ) = Field(
+    scopes: Annotated[tuple[ScopeValue, ...], _PERMISSIONS] | None = Field(
         default=None,
-        description=f"Delegated permissions on the server. Default: `{USER_IMPERSONATION}`.",
+        description="Delegated permissions on the server, SMART scopes in SMART's own form "
+        f"(`patient/*.read`). Default: `{USER_IMPERSONATION}`.",
     )
-    app_roles: (
-        Annotated[
-            tuple[PermissionValue, ...],
-            Field(min_length=1, max_length=50, json_schema_extra=LIST_SET),
-        ]
-        | None
-    ) = Field(default=None, description="App roles on the server; type Service only.")
+    app_roles: Annotated[tuple[AppRoleValue, ...], _PERMISSIONS] | None = Field(
+        default=None,
+        description="App roles on the server, SMART scopes in SMART's own form "
+        "(`system/*.rs`); type Service only.",
+    )
     redirect_uris: RedirectUris | None = Field(
         default=None, description="Where users return to after the sign-in."
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 RULES: Final = "x-kubernetes-validations"
+LIST_SET: Final = {"x-kubernetes-list-type": "set"}
 
 
 class ApiModel(BaseModel):
@@ -50,6 +52,13 @@ def rule(
 def rules(*entries: dict[str, str], **more: Any) -> dict[str, Any]:
     """Return the `json_schema_extra` that attaches `entries` (and further keywords) to a schema."""
     return {RULES: list(entries), **more}
+
+
+class UnmanagedPolicy(StrEnum):
+    """What happens to what others made on the application."""
+
+    REPORT = "Report"
+    REMOVE = "Remove"
 
 
 class Metadata(ApiModel):

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
 from fhir_app_operator.api.v1alpha1.credential import CredentialType
-from fhir_app_operator.api.v1alpha1.resource import LIST_SET
-from fhir_app_operator.api.v1alpha1.schema import UUID_PATTERN, ApiModel, Time
+from fhir_app_operator.api.v1alpha1.schema import LIST_SET, UUID_PATTERN, ApiModel, Time
 
 
 class CredentialState(StrEnum):

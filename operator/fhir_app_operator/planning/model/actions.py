@@ -43,6 +43,17 @@ class UpdateApplication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitDisabled:
+    """Read until the roles and scopes that were just disabled are shown as disabled.
+
+    Only then may they be changed or removed: a replica that is behind would refuse that.
+    """
+
+    ids: frozenset[str]
+    reason: str = "ApplicationDiffers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreServicePrincipal:
     """Take the service principal out of Entra's bin, with its grants."""
 
@@ -131,6 +142,7 @@ Action = (
     CreateApplication
     | RestoreApplication
     | UpdateApplication
+    | AwaitDisabled
     | RestoreServicePrincipal
     | CreateServicePrincipal
     | RecordIntent

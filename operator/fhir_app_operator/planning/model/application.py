@@ -44,6 +44,19 @@ class PermissionScope:
     is_enabled: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What an application exposes to others; the order means nothing."""
+
+    app_roles: tuple[AppRole, ...] = ()
+    scopes: tuple[PermissionScope, ...] = ()
+
+    @property
+    def entries(self) -> tuple[AppRole | PermissionScope, ...]:
+        """Both lists in one."""
+        return (*self.app_roles, *self.scopes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ResourceAccess:
     """One permission asked for in `application.requiredResourceAccess`."""
@@ -87,6 +100,11 @@ class Application:
     federated: tuple[FederatedIdentityCredential, ...] = ()
     """Read only where some of them may be ours."""
     created_at: datetime | None = None
+
+    @property
+    def exposure(self) -> Exposure:
+        """App roles and scopes."""
+        return Exposure(app_roles=self.app_roles, scopes=self.scopes)
 
     @property
     def credentials(self) -> tuple[DatedCredential, ...]:
@@ -170,8 +188,11 @@ class DesiredApplication:
     is_fallback_public_client: bool = False
     token_version: int | None = None
     """None: the type has no tokens of its own, the property is left alone."""
-    app_roles: tuple[AppRole, ...] = ()
-    scopes: tuple[PermissionScope, ...] = ()
+    exposure: Exposure = field(default_factory=Exposure)
+    remove_unmanaged_app_roles: bool = False
+    """Whether app roles that others made go, too."""
+    remove_unmanaged_scopes: bool = False
+    """Whether scopes that others made go, too."""
     resource_access: frozenset[ResourceAccess] = frozenset()
     service_management_reference: str | None = None
     """None: left alone."""

@@ -19,6 +19,8 @@ _FEDERATED_DIGITS: Final = 16
 _FEDERATED_DIGEST: Final = re.compile(f"[0-9a-f]{{{_FEDERATED_DIGITS}}}")
 OWNER_TAG_PREFIX: Final = f"{GROUP}/owner:"
 REGISTRATION_TAG_PREFIX: Final = f"{GROUP}/registration:"
+PERMISSION_TAG_PREFIX: Final = f"{GROUP}/permission:"
+"""Before the id of a role or scope that is ours although we did not derive its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,8 @@ class Observed:
     """Since when an application that may exist is not seen."""
     missing_for_sure: bool = False
     """It was not found for so long, in so many reads, that it can only be gone."""
+    unseen_disabled: frozenset[str] = frozenset()
+    """Ids of roles and scopes that we disabled and that no read has shown as disabled yet."""
     retired: Mapping[str, datetime] = field(default_factory=dict)
     """Since when credentials of ours, by key id, are known not to be in the Secret."""
     intent: Intent | None = None
