@@ -1,10 +1,11 @@
 """What is remembered of our own writes, and for how long it corrects a read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from entra_emulator import ManualClock
 from fhir_app_operator.controller.own_writes import OwnWrites
-from fhir_app_operator.planning.model import Application, PasswordCredential
+from fhir_app_operator.planning.model import Application, AppRole, PasswordCredential
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TRUST = timedelta(minutes=30)
@@ -90,3 +91,27 @@ def test_a_credential_that_was_removed_and_made_again_under_its_name_is_shown():
     directory.writes.added("uid", "a")
     directory.writes.added("another", "a")
     assert directory.read(app("name", "a")) == app("name", "a")
+
+
+def with_role(*, is_enabled):
+    role = AppRole(id="r", value="r", display_name="r", description="r", is_enabled=is_enabled,
+                   allowed_member_types=frozenset({"User"}))  # fmt: skip
+    return replace(app("name"), app_roles=(role,))
+
+
+def test_what_was_disabled_counts_as_unseen_until_somebody_saw_it_or_it_is_enabled_again():
+    directory = Directory()
+    on, off = with_role(is_enabled=True), with_role(is_enabled=False)
+
+    def unseen():
+        return directory.writes.unseen_disabled("uid", trusted_for=TRUST)
+
+    assert unseen() == frozenset()
+    directory.writes.updated("uid", on, off)
+    assert directory.read(off) == off
+    assert unseen() == {"r"}
+    directory.writes.updated("uid", off, on)
+    assert unseen() == frozenset()
+    directory.writes.updated("uid", on, off)
+    directory.writes.saw_disabled("uid", frozenset({"r"}))
+    assert unseen() == frozenset()

@@ -1,7 +1,9 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from entra_emulator import ManualClock
 from tests.emulator.cloud import Cloud, error_of, role, scope
 from tests.emulator.registrations import MINIMAL, SHARED, make, patch
 
@@ -90,3 +92,20 @@ async def test_pre_authorized_permissions_must_exist(cloud: Cloud) -> None:
     assert (early.status_code, detail["code"]) == (400, "InvalidValue")
     assert detail["target"] == "api.preAuthorizedApplications.delegatedPermissionIds"
     assert late.status_code == 204
+
+
+async def test_a_replica_that_is_behind_does_not_know_what_was_disabled(
+    cloud: Cloud, clock: ManualClock
+) -> None:
+    read = role("read")
+    app = await make(cloud, appRoles=[read])
+    clock.advance(timedelta(minutes=1))
+    lag = {"seconds": 30, "order": ["fresh", "lagging", "fresh"]}
+    await cloud.anybody.put("/_emulator/lag", json=lag)
+
+    assert (await patch(cloud, app, appRoles=[{**read, "isEnabled": False}])).status_code == 204
+    behind = await patch(cloud, app, appRoles=[])
+    fresh = await patch(cloud, app, appRoles=[])
+
+    assert error_of(behind) == (400, "CannotDeleteOrUpdateEnabledEntitlement")
+    assert fresh.status_code == 204

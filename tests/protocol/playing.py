@@ -73,7 +73,7 @@ async def _play(scenario, start, plan, parts):
 
 async def _come_to_rest(world, scenario):
     """Let the world become as it should be, without anything that nobody holds."""
-    if not await world.until(lambda: scenario.goal(world), scenario.within):
+    if not await world.until(lambda: scenario.goal(world), scenario.heals):
         world.oracle.fail("L1", "not as it should be, after a late landing")
     await world.until(lambda: not world.oracle.leaks(), SWEEP)
     await world.rest(RESYNC * 1.1)  # status, too, hears of it

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fhir_app_operator.api import names
+from tests.protocol.operators import RESYNC
 from tests.protocol.playing import DAY, HOUR, prepared
 from tests.protocol.world import BYSTANDER_TAG
 
@@ -35,6 +36,18 @@ CERTIFICATE = {
 }
 
 
+def exposing(*values):
+    """What a server declares that has a role, a scope, and both in one, of each of `values`."""
+    roles = [{"value": f"{value}{kind}", "displayName": f"{value}{kind}", "description": value}
+             for value in values for kind in ("Role", "Twin")]  # fmt: skip
+    scopes = [{"value": f"{value}{kind}", "adminConsentDisplayName": f"{value}{kind}",
+               "adminConsentDescription": value}
+              for value in values for kind in ("Scope", "Twin")]  # fmt: skip
+    presets = {"appRoles": {"presets": ["FhirServer"], "custom": roles},
+               "scopes": {"presets": [], "custom": scopes}}  # fmt: skip
+    return SPECS["resource"]["resource"] | presets
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One story.
@@ -47,6 +60,7 @@ class Scenario:
         goal: whether the world is as it must become.
         issues: how many credentials are issued without faults.
         within: how long it may take, once nothing goes wrong any more.
+        heals: how long it may take after the late landing of what a dead process sent.
     """
 
     name: str
@@ -56,6 +70,7 @@ class Scenario:
     goal: Callable = lambda _world: True
     issues: int = 0
     within: timedelta = HOUR
+    heals: timedelta = HOUR
     lag: timedelta = timedelta(seconds=10)
     """How far reads and sign-ins are behind the directory's writes."""
 
@@ -79,6 +94,16 @@ def with_server():
     """And a FHIR server."""
     return prepared(
         with_tenant, lambda world: world.register("server", **SPECS["resource"]),
+        lambda world: world.is_ready("server"), rest=HOUR,
+    )  # fmt: skip
+
+
+@functools.cache
+def with_wide_server():
+    """A FHIR server whose app roles and scopes have been in use for an hour."""
+    spec = SPECS["resource"] | {"resource": exposing("kept", "gone")}
+    return prepared(
+        with_tenant, lambda world: world.register("server", **spec),
         lambda world: world.is_ready("server"), rest=HOUR,
     )  # fmt: skip
 
@@ -198,6 +223,20 @@ def _has_edits(world):
     return world.is_ready("service") and names_now == ["Another name"]
 
 
+def _narrow(world):
+    world.edit("server", resource=exposing("kept"))
+
+
+def _is_narrow(world):
+    """Nothing is left of what went, and what stays was never touched."""
+    found = [each.document for each in world.live_applications("server")]
+    if not world.is_ready("server") or not world.is_settled("server") or len(found) != 1:
+        return False
+    entries = (*found[0]["appRoles"], *found[0]["api"]["oauth2PermissionScopes"])
+    values = {each["value"] for each in entries if each["value"].startswith(("kept", "gone"))}
+    return values == {"keptRole", "keptScope", "keptTwin"} and all(e["isEnabled"] for e in entries)
+
+
 def _is_repaired(world):
     return world.is_ready("service") and world.is_usable(world.registration("service"))
 
@@ -278,6 +317,10 @@ SCENARIOS = {
             goal=_is_repaired, issues=1,
         ),
         Scenario(name="spec change", start=with_service, act=_edit_spec, goal=_has_edits),
+        Scenario(
+            name="remove roles and scopes", start=with_wide_server, act=_narrow, goal=_is_narrow,
+            heals=RESYNC * 1.1 + HOUR,  # a late list brings them back, disabled, until then
+        ),
         Scenario(name="delete", start=with_service, act=_delete("Delete"), goal=_is_gone),
         Scenario(
             name="delete, Orphan", start=with_service, act=_delete("Orphan"), goal=_is_orphaned

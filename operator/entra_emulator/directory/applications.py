@@ -87,6 +87,7 @@ def update(directory: Directory, entity: Entity, body: Mapping[str, Any]) -> Non
     if document == before:
         return
     _check(directory, document, before)
+    entitlements.check_visible_change(document, directory.seen(entity) or before)
     directory.store.replace(entity, document)
 
 

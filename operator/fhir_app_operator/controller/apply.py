@@ -31,9 +31,9 @@ from fhir_app_operator.planning.model import (
     WriteSecret,
 )
 
-_LOOKS: Final = (0.0, 1.0, 1.0, 2.0, 4.0, 8.0)
+_LOOKS: Final = (0.0, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0)
 """Seconds before each look at a role or scope that was just disabled."""
-_IN_A_ROW: Final = 2
+_IN_A_ROW: Final = 3
 """Looks that must agree: replicas answer in turn, and any of them may get the next PATCH."""
 
 
@@ -148,6 +148,7 @@ async def _until_disabled(
         seen = read is not None and action.ids <= permissions.disabled(read.exposure)
         agreeing = agreeing + 1 if seen else 0
         if agreeing == _IN_A_ROW:
+            connection.own_writes.saw_disabled(work.identity.uid, action.ids)
             left = work.observed.unseen_disabled - action.ids
             work.observed = replace(work.observed, unseen_disabled=left)
             return

@@ -173,7 +173,8 @@ def _corrected(world: World, work: Pass, connection: Connection, read: Applicati
     uid, trusted_for = work.identity.uid, world.policy.doubt
     found = connection.own_writes.corrected(uid, read, trusted_for=trusted_for)
     work.doubted = work.doubted or found != read
-    unseen = permissions.disabled_by(read.exposure, found.exposure)
+    unseen = connection.own_writes.unseen_disabled(uid, trusted_for=trusted_for)
+    unseen &= permissions.disabled(found.exposure)
     work.observed = replace(work.observed, unseen_disabled=unseen)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from fhir_app_operator.planning import permissions
 from fhir_app_operator.planning.model import Application
 
 
@@ -23,6 +24,8 @@ class _Written:
     outdated: list[Application] = field(default_factory=list)
     removed: set[str] = field(default_factory=set)
     """Key ids."""
+    disabled: frozenset[str] = frozenset()
+    """Ids of roles and scopes, until enough reads have shown them as disabled."""
     principal: str | None = None
     """Object id of the service principal that was made."""
 
@@ -44,6 +47,18 @@ class OwnWrites:
         written.outdated = [each for each in written.outdated if not _alike(each, after)]
         written.outdated.append(before)
         written.latest = after
+        written.disabled |= permissions.disabled_by(before.exposure, after.exposure)
+        written.disabled &= permissions.disabled(after.exposure)
+
+    def unseen_disabled(self, uid: str, *, trusted_for: timedelta) -> frozenset[str]:
+        """Return the roles and scopes disabled so lately that a replica may not know it yet."""
+        written = self._lately(uid, trusted_for)
+        return written.disabled if written else frozenset()
+
+    def saw_disabled(self, uid: str, ids: frozenset[str]) -> None:
+        """Remember that enough reads have shown the `ids` as disabled."""
+        if uid in self._written:
+            self._written[uid].disabled -= ids
 
     def removed(self, uid: str, key_id: str) -> None:
         """Remember that a credential was removed."""

@@ -33,6 +33,18 @@ def _apart(side: str, preset: str, values: tuple[str, ...]) -> tuple[dict[str, s
     )  # fmt: skip
 
 
+def _not_of_smart(side: str, preset: str, contexts: str, access: str) -> dict[str, str]:
+    """The rule that custom entries do not repeat what a SMART preset makes of `resourceTypes`."""
+    return rule(
+        f"!('{preset}' in self.{side}.presets) || !has(self.{side}.custom) || "
+        f"!self.{side}.custom.exists(x, x.value.matches('^({contexts})/[^.]+[.]({access})$') && "
+        "x.value.split('/')[1].split('.')[0] in self.smart.resourceTypes)",
+        f"a custom entry of {side} must not repeat a value of preset '{preset}'; rename it, or "
+        "take its type out of smart.resourceTypes",
+        field=f".{side}",
+    )
+
+
 class Resource(ApiModel):
     """The FHIR server that tokens are for."""
 
@@ -61,6 +73,9 @@ class Resource(ApiModel):
             *_apart("appRoles", "FhirProxy", FHIR_PROXY_ROLES),
             *_apart("scopes", "UserImpersonation", (USER_IMPERSONATION,)),
             *_apart("scopes", "SmartContext", SMART_CONTEXT),
+            _not_of_smart("scopes", "SmartV1", "patient|user", "read|write"),
+            _not_of_smart("scopes", "SmartV2", "patient|user", "cruds|rs|r|s"),
+            _not_of_smart("appRoles", "SmartBackend", "system", "rs"),
         )
     )  # fmt: skip
     url: Annotated[

@@ -61,6 +61,10 @@ CHECKS: Final = (
         "includes: FHIR servers answer 400 to such tokens",
     ),
 )
+TOO_LONG: Final = (
+    f"a SMART scope must be at most {MAX_VALUE} characters long in Entra, where each slash of its "
+    "query takes three (%2f): shorten the query"
+)
 ENCODED: Final = "(patient|user|system|launch)[.$].*"
 NOT_ENCODED: Final = (
     "a SMART scope must be written in SMART's own form, such as patient/*.read or launch/patient; "
@@ -90,6 +94,7 @@ def _value_rules(contexts: str, refused: str, why: str) -> tuple[dict[str, str],
             rule(f"!self.matches('^({contexts})/') || self.matches('^({c.pattern})$')", c.message)
             for c in CHECKS
         ),
+        rule(f"self.replace('/', '%2f').size() <= {MAX_VALUE + len('2f')}", TOO_LONG),
     )
 
 
