@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fhir_app_operator.api.v1alpha1.schema import (
+    DNS_LABEL_PATTERN,
     DNS_NAME_PATTERN,
     DURATION_PATTERN,
     UUID_PATTERN,
@@ -19,6 +20,7 @@ RULES: Final = "x-kubernetes-validations"
 
 _DEFAULT_IN_WORDS: Final = re.compile(r"\s*Default: (?P<value>.+?)\.(?=\s|$)")
 _KNOWN_PATTERNS: Final = {
+    DNS_LABEL_PATTERN: "DNS label",
     DNS_NAME_PATTERN: "DNS name",
     DURATION_PATTERN: "duration",
     UUID_PATTERN: "UUID",

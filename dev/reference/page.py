@@ -25,7 +25,7 @@ stands here; what depends on the tenant becomes a condition instead, whose reaso
 In the tables, `[]` after a field stands for each entry of that list, and `.*` for each value of
 that map; a *set* is a list without repeated entries; a duration is hours, minutes and seconds in
 Go's notation, such as `4320h` or `1h30m`; a DNS name is lower case, as names of Kubernetes objects
-are."""
+are, and a DNS label is one without dots, as names of namespaces are."""
 _NAMES_TITLE: Final = "Labels, annotations and finalizers"
 
 

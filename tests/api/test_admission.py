@@ -60,6 +60,10 @@ def federated(**fields):
     return SERVICE | {"credential": {"federated": wanted}}
 
 
+def allowing(**clients):
+    return RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": clients}}
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -112,6 +116,10 @@ def federated(**fields):
         PUBLIC | {"scopes": ["launch/patient", "fhirUser", "patient/*.rs", "patient/Goal.cruds"]},
         CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
         SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
+        SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "clinic"}},
+        RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": {
+            "namespaces": ["research"], "selector": {"matchLabels": {"team": "research"}},
+        }}},
     ],
 )  # fmt: skip
 def test_good_registrations_are_accepted(cluster, spec):
@@ -172,6 +180,15 @@ REFUSED = {
     "fhirServerRef on Resource": (RESOURCE | {"fhirServerRef": {"name": "x"}},
                                   "spec.fhirServerRef", "only be set for type"),
     "no fhirServerRef on Service": (NO_SERVER, "spec.fhirServerRef", "must be set for type"),
+    "a server's namespace that is none": (
+        SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "a.b"}},
+        "spec.fhirServerRef.namespace", "should match"),
+    "allowedClients that allow nobody": (
+        allowing(namespaces=[]), "spec.resource.allowedClients", "leave it out"),
+    "allowedClients with an empty selector": (
+        allowing(selector={}), "allowedClients.selector", "must not be empty"),
+    "allowedClients with a wildcard": (
+        allowing(namespaces=["*"]), "allowedClients.namespaces[0]", "should match"),
     "scopes on Resource": (RESOURCE | {"scopes": ["a"]}, "spec.scopes", "only be set for type"),
     "scopes on Service": (SERVICE | {"scopes": ["a"]}, "spec.scopes", "only be set for type"),
     "appRoles on Resource": (RESOURCE | {"appRoles": ["a"]}, "spec.appRoles", "only be set"),

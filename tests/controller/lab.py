@@ -167,6 +167,13 @@ class Lab:
         body = await self.read("secret", name)
         return body and {k: base64.b64decode(v).decode() for k, v in body["data"].items()}
 
+    async def neighbour(self, **labels):
+        """The same lab in another namespace with these labels."""
+        other = replace(self, namespace=f"{self.namespace}-{uuid.uuid4().hex[:4]}")
+        metadata = {"name": other.namespace, "labels": labels}
+        await other.create("namespace", {"metadata": metadata})
+        return other
+
     # --- passes ---------------------------------------------------------------------------
     async def reconcile(self, name) -> Outcome:
         return await self.reconciler.reconcile(RegistrationKey(self.namespace, name))

@@ -96,11 +96,13 @@ class Index:
     def update(self, key: RegistrationKey, body: Mapping[str, Any]) -> None:
         """Remember what the registration in `body` refers to."""
         spec = body.get("spec") or {}
-        server = (spec.get("fhirServerRef") or {}).get("name")
+        server = spec.get("fhirServerRef") or {}
         references = _References(
             uid=(body.get("metadata") or {}).get("uid", ""),
             tenant=(spec.get("tenantRef") or {}).get("name", "default"),
-            server=RegistrationKey(key.namespace, server) if server else None,
+            server=RegistrationKey(server.get("namespace") or key.namespace, server["name"])
+            if server.get("name")
+            else None,
         )
         if self._references.get(key) == references:
             return

@@ -6,6 +6,7 @@ Neither the ways in (Kopf) nor the ways out (gateways) are chosen here.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.handlers import Triggers
@@ -34,7 +35,7 @@ def build_loop(
     dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, resync)
     queue: WorkQueue[Key] = WorkQueue(
         dispatcher.process, workers=workers, bound=bound.total_seconds(), metrics=metrics.queue,
-        needs=lambda key: index.server_of(key) if isinstance(key, RegistrationKey) else None,
+        needs=partial(server_beside, index),
     )  # fmt: skip
     for controller in (RegistrationKey.controller, TenantKey.controller):
         metrics.passes.serve(controller, workers)
@@ -42,3 +43,14 @@ def build_loop(
     triggers = Triggers(index, queue.add)
     dispatcher.queue, dispatcher.on_gone = queue, triggers.forget
     return queue, triggers
+
+
+def server_beside(index: Index, key: Key) -> Key | None:
+    """Return the server that `key` refers to in its own namespace, if any.
+
+    In another one it is not waited for: how long that takes would tell whether it exists.
+    """
+    if not isinstance(key, RegistrationKey):
+        return None
+    server = index.server_of(key)
+    return server if server and server.namespace == key.namespace else None

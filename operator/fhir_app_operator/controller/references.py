@@ -1,21 +1,18 @@
-"""What a manifest refers to: its tenant, its FHIR server, and the state that follows from them.
+"""What a manifest refers to: its tenant, and the state that follows from all its references.
 
-Reads only. Entra objects of the registration itself are read in `observe`.
+Reads only. Entra objects of the registration itself are read in `observe`, the FHIR server in
+`fhir_servers`.
 """
 
 from __future__ import annotations
 
-from functools import partial
-
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import following, observe
+from fhir_app_operator.controller import fhir_servers, following, observe
 from fhir_app_operator.controller.connections import Connection
-from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import asked, conditions, desired, federation, requests
+from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.planning import desired, federation, requests
 from fhir_app_operator.planning.model import (
-    Application,
     CredentialPolicy,
     Desired,
     DesiredApplication,
@@ -32,7 +29,7 @@ async def preconditions(world: World, work: Pass) -> EntraTenant:
     """
     registration = work.registration
     tenant = await tenant_of(world, registration)
-    await refuse_namespace(world, tenant, registration.metadata.namespace)
+    work.namespace_labels = await refuse_namespace(world, tenant, registration.metadata.namespace)
     if tenant.metadata.deletion_timestamp and registration.status.app_id is None:
         raise Waiting("TenantNotReady", f"EntraTenant '{tenant.metadata.name}' is being deleted")
     await observe.read_secret(world, work)
@@ -47,7 +44,7 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
         Invalid, Stalled, Waiting: a reference cannot be resolved.
     """
     registration = work.registration
-    server = await server_of(world, work, connection)
+    server = await fhir_servers.server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
     user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
     graph = await connection.graph_permissions() if user_flow else server.permissions
@@ -128,8 +125,10 @@ async def tenant_of(world: World, registration: FhirAppRegistration) -> EntraTen
     return tenant
 
 
-async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) -> None:
+async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) -> dict[str, str]:
     """Raise unless `namespace` may have registrations in `tenant` and is not going away.
+
+    Returns its labels.
 
     Raises:
         Stalled: `NamespaceNotAllowed`.
@@ -144,100 +143,4 @@ async def refuse_namespace(world: World, tenant: EntraTenant, namespace: str) ->
         )
     if found.terminating:
         raise Waiting("NamespaceTerminating", f"namespace '{namespace}' is being deleted")
-
-
-async def server_of(world: World, work: Pass, connection: Connection) -> desired.Server:
-    """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
-
-    Raises:
-        Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
-        Invalid: the reference names something else than a server of the same tenant, or what is
-            asked for can never be.
-    """
-    registration = work.registration
-    if registration.spec.type is AppType.RESOURCE:
-        return desired.own_server(registration)
-    reference = registration.spec.fhir_server_ref
-    if reference is None:
-        raise Invalid("`fhirServerRef` must be set: it names the server to sign in to")
-    name = reference.name
-    server = await world.registrations.registration(registration.metadata.namespace, name)
-    if server is None or server.metadata.deletion_timestamp is not None:
-        raise Waiting(
-            "FhirServerNotFound",
-            f"`fhirServerRef`: FhirAppRegistration '{name}' does not exist in this namespace",
-        )
-    _refuse_unready(server, registration)
-    declared = desired.declared_values(server, connection.directory.tenant_id)
-    wanted = set(asked.encoded(registration, desired.own_server(server).scope_encoding))
-    listed = await _listed_server(world, connection, server) if work.settled else None
-    if listed is not None and listed.exposes(wanted):
-        known = listed
-    else:
-        known = await _known_server(world, connection, server, wanted)
-    return desired.referenced_server(server, known.app_id, known.permissions, declared)
-
-
-def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) -> None:
-    name = server.metadata.name
-    if server.spec.type is not AppType.RESOURCE:
-        raise Invalid(
-            f"`fhirServerRef`: FhirAppRegistration '{name}' is of type {server.spec.type}, "
-            "it must be of type Resource"
-        )
-    if server.spec.tenant_ref != client.spec.tenant_ref:
-        raise Invalid(
-            f"`fhirServerRef`: FhirAppRegistration '{name}' is in EntraTenant "
-            f"'{server.spec.tenant_ref.name}', it must be in the same one as its client"
-        )
-    ready = conditions.find(server.status.conditions, "Ready")
-    current = ready is not None and ready.observed_generation == server.metadata.generation
-    if ready is None or ready.status != "True" or not current:
-        why = f" ({ready.reason}: {ready.message})" if ready and ready.status == "False" else ""
-        raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
-
-
-async def _listed_server(
-    world: World, connection: Connection, server: FhirAppRegistration
-) -> KnownServer | None:
-    """Return what the list of our objects says of the server: enough to confirm a settled client.
-
-    Its id in status is a hint: what it names counts only if it carries the server's owner tag.
-    """
-    snapshot = await connection.inventory.snapshot(world.snapshot_age)
-    application = snapshot.applications.get(server.status.object_id or "")
-    if application is None or world.identity(server).owner_tag not in application.tags:
-        return None
-    return known_server(application)
-
-
-async def _known_server(
-    world: World, connection: Connection, server: FhirAppRegistration, wanted: set[str]
-) -> KnownServer:
-    """Return the server's application, found by its key and tag; looked up once for all clients.
-
-    Never by what its status says: whoever may write that could name anybody's application.
-
-    Raises:
-        Waiting: `FhirServerNotReady`, the directory does not show an application that is its own.
-    """
-    known = connection.servers.get(server.metadata.uid)
-    if known is not None and known.exposes(wanted):
-        return known
-    return await connection.servers.look_up(
-        server.metadata.uid, partial(_application_of, world, connection, server)
-    )
-
-
-async def _application_of(
-    world: World, connection: Connection, server: FhirAppRegistration
-) -> Application:
-    identity = world.identity(server)
-    application = await connection.applications.by_unique_name(identity.unique_name)
-    if application is None or identity.owner_tag not in application.tags:
-        raise Waiting(
-            "FhirServerNotReady",
-            f"the application of FhirAppRegistration '{server.metadata.name}' is not visible "
-            "in Entra",
-        )
-    return application
+    return dict(found.labels)

@@ -81,6 +81,8 @@ class Pass:
     entra_read: bool = False
     doubted: bool = False
     """Whether a read was corrected by what we know: it must be looked at again."""
+    namespace_labels: dict[str, str] = field(default_factory=dict)
+    """The labels of the registration's namespace, once its tenant was asked whether it may."""
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False

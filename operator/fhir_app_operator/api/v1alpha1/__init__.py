@@ -32,6 +32,8 @@ from fhir_app_operator.api.v1alpha1.registration import (
 )
 from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import UnmanagedPolicy
+from fhir_app_operator.api.v1alpha1.selector import LabelSelector
+from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, ServerReference
 from fhir_app_operator.api.v1alpha1.status import (
     CredentialState,
     CredentialStatus,
@@ -41,12 +43,12 @@ from fhir_app_operator.api.v1alpha1.status import (
 from fhir_app_operator.api.v1alpha1.tenant import (
     Cloud,
     EntraTenant,
-    LabelSelector,
     TenantSpec,
     TenantStatus,
 )
 
 __all__ = [
+    "AllowedClients",
     "AppRolePreset",
     "AppRoles",
     "AppType",
@@ -74,6 +76,7 @@ __all__ = [
     "ScopeEncoding",
     "ScopePreset",
     "Scopes",
+    "ServerReference",
     "Smart",
     "TenantSpec",
     "TenantStatus",

@@ -24,6 +24,7 @@ from fhir_app_operator.api.v1alpha1.schema import (
     rules,
 )
 from fhir_app_operator.api.v1alpha1.secret import SecretReference
+from fhir_app_operator.api.v1alpha1.server_reference import ServerReference
 from fhir_app_operator.api.v1alpha1.smart_grammar import UNMIXED, AppRoleValue, ScopeValue
 from fhir_app_operator.api.v1alpha1.status import RegistrationStatus
 from fhir_app_operator.api.v1alpha1.uris import BrowserRedirectUri, NativeRedirectUri
@@ -107,10 +108,10 @@ class RegistrationSpec(ApiModel):
     resource: Resource | None = Field(
         default=None, description="The FHIR server; type Resource only."
     )
-    fhir_server_ref: NameReference | None = Field(
+    fhir_server_ref: ServerReference | None = Field(
         default=None,
-        description="The Resource registration in this namespace whose audience, authority and "
-        "permissions the client uses.",
+        description="The Resource registration whose audience, authority and permissions the "
+        "client uses.",
     )
     scopes: Annotated[tuple[ScopeValue, ...], _PERMISSIONS] | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Smart,
 )
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
+from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients
 from fhir_app_operator.api.v1alpha1.uris import identifier_rules
 
 
@@ -106,4 +107,8 @@ class Resource(ApiModel):
         default_factory=Smart,
         description="SMART on FHIR: the presets' resource types and the encoding of scopes.",
         json_schema_extra={"default": {}},
+    )
+    allowed_clients: AllowedClients | None = Field(
+        default=None,
+        description="Other namespaces whose registrations may refer to this server. Default: none.",
     )

@@ -145,6 +145,9 @@ Uuid = Annotated[str, Field(pattern=UUID_PATTERN, max_length=36)]
 DNS_NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 DnsName = Annotated[str, Field(pattern=DNS_NAME_PATTERN, min_length=1, max_length=253)]
 
+DNS_LABEL_PATTERN: Final = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+DnsLabel = Annotated[str, Field(pattern=DNS_LABEL_PATTERN, min_length=1, max_length=63)]
+
 
 class NameReference(ApiModel):
     """A reference to an object in the same namespace, or to one that has none."""

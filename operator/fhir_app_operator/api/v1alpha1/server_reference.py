@@ -1,0 +1,57 @@
+"""How a client names its FHIR server, and how a server says whose clients may.
+
+What a reference comes to is found out in `controller.fhir_servers`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from fhir_app_operator.api.v1alpha1.schema import (
+    LIST_SET,
+    ApiModel,
+    DnsLabel,
+    NameReference,
+    rule,
+    rules,
+)
+from fhir_app_operator.api.v1alpha1.selector import LabelSelector
+
+
+class ServerReference(NameReference):
+    """A Resource registration, in this namespace or in one that allows it."""
+
+    namespace: DnsLabel | None = Field(
+        default=None,
+        description="Its namespace, if that is another one: the server's "
+        "`resource.allowedClients` must allow this namespace. Default: the client's own.",
+    )
+
+
+class AllowedClients(ApiModel):
+    """The other namespaces whose registrations may refer to a FHIR server."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "(has(self.namespaces) && size(self.namespaces) > 0) || has(self.selector)",
+                "`allowedClients` must have `namespaces`, a `selector`, or both: leave it out to "
+                "allow the server's own namespace only",
+            )
+        )
+    )
+    namespaces: Annotated[
+        tuple[DnsLabel, ...], Field(max_length=100, json_schema_extra=LIST_SET)
+    ] = Field(default=(), description="Names of namespaces.")
+    selector: LabelSelector | None = Field(
+        default=None,
+        description="Labels that a namespace must have. Whoever may label namespaces decides "
+        "then; the label `kubernetes.io/metadata.name` is always the namespace's name.",
+    )
+
+    def allows(self, namespace: str, labels: dict[str, str]) -> bool:
+        """Whether registrations in `namespace`, which has these `labels`, may refer to it."""
+        named = namespace in self.namespaces
+        return named or (self.selector is not None and self.selector.matches(labels))

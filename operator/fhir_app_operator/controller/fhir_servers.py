@@ -1,0 +1,153 @@
+"""The FHIR server that a registration means: its own, or the one it refers to.
+
+Reads only. What is remembered of servers' applications is in `servers`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fhir_app_operator.api.v1alpha1 import AppType, FhirAppRegistration
+from fhir_app_operator.controller.connections import Connection
+from fhir_app_operator.controller.servers import KnownServer, known_server
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Invalid, Waiting
+from fhir_app_operator.planning import asked, conditions, desired
+from fhir_app_operator.planning.model import Application
+
+
+async def server_of(world: World, work: Pass, connection: Connection) -> desired.Server:
+    """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
+
+    Raises:
+        Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
+        Invalid: the reference names something else than a server of the same tenant, or what is
+            asked for can never be.
+    """
+    registration = work.registration
+    if registration.spec.type is AppType.RESOURCE:
+        return desired.own_server(registration)
+    server = await _referenced(world, work)
+    _refuse_unready(server, registration)
+    declared = desired.declared_values(server, connection.directory.tenant_id)
+    wanted = set(asked.encoded(registration, desired.own_server(server).scope_encoding))
+    listed = await _listed_server(world, connection, server) if work.settled else None
+    if listed is not None and listed.exposes(wanted):
+        known = listed
+    else:
+        known = await _known_server(world, connection, server, wanted)
+    return desired.referenced_server(server, known.app_id, known.permissions, declared)
+
+
+async def _referenced(world: World, work: Pass) -> FhirAppRegistration:
+    """Return the registration in `fhirServerRef`.
+
+    One in another namespace that does not allow this one reads exactly as one that does not exist:
+    same words, and the same calls on the way there.
+
+    Raises:
+        Waiting: `FhirServerNotFound`.
+    """
+    own, reference = work.identity.namespace, work.registration.spec.fhir_server_ref
+    if reference is None:
+        raise Invalid("`fhirServerRef` must be set: it names the server to sign in to")
+    namespace, name = reference.namespace or own, reference.name
+    if namespace == own:
+        server = await world.registrations.registration(own, name)
+        if server is None:
+            what = f"FhirAppRegistration '{name}' does not exist in this namespace"
+            raise Waiting("FhirServerNotFound", f"`fhirServerRef`: {what}")
+    else:
+        server = await _of_others(world, work, namespace, name)
+    if server.metadata.deletion_timestamp is not None:
+        what = f"FhirAppRegistration '{name}' is being deleted"
+        raise Waiting("FhirServerNotFound", f"`fhirServerRef`: {what}")
+    return server
+
+
+async def _of_others(world: World, work: Pass, namespace: str, name: str) -> FhirAppRegistration:
+    try:
+        found = await world.registrations.registration(namespace, name)
+    except Invalid:
+        # That it exists and cannot be read would tell as much as that it can.
+        found = None
+    if found is None or not is_allowed(found, work.identity.namespace, work.namespace_labels):
+        raise Waiting(
+            "FhirServerNotFound",
+            f"`fhirServerRef`: FhirAppRegistration '{namespace}/{name}' does not exist, or is no "
+            f"server whose `resource.allowedClients` allow namespace '{work.identity.namespace}'",
+        )
+    return found
+
+
+def is_allowed(server: FhirAppRegistration, namespace: str, labels: dict[str, str]) -> bool:
+    """Whether registrations in `namespace`, which has these `labels`, may refer to `server`."""
+    if namespace == server.metadata.namespace:
+        return True
+    allowed = server.spec.resource.allowed_clients if server.spec.resource else None
+    return allowed is not None and allowed.allows(namespace, labels)
+
+
+def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) -> None:
+    name = server.metadata.name
+    if server.spec.type is not AppType.RESOURCE:
+        raise Invalid(
+            f"`fhirServerRef`: FhirAppRegistration '{name}' is of type {server.spec.type}, "
+            "it must be of type Resource"
+        )
+    if server.spec.tenant_ref != client.spec.tenant_ref:
+        raise Invalid(
+            f"`fhirServerRef`: FhirAppRegistration '{name}' is in EntraTenant "
+            f"'{server.spec.tenant_ref.name}', it must be in the same one as its client"
+        )
+    ready = conditions.find(server.status.conditions, "Ready")
+    current = ready is not None and ready.observed_generation == server.metadata.generation
+    if ready is None or ready.status != "True" or not current:
+        why = f" ({ready.reason}: {ready.message})" if ready and ready.status == "False" else ""
+        raise Waiting("FhirServerNotReady", f"FhirAppRegistration '{name}' is not ready{why}")
+
+
+async def _listed_server(
+    world: World, connection: Connection, server: FhirAppRegistration
+) -> KnownServer | None:
+    """Return what the list of our objects says of the server: enough to confirm a settled client.
+
+    Its id in status is a hint: what it names counts only if it carries the server's owner tag.
+    """
+    snapshot = await connection.inventory.snapshot(world.snapshot_age)
+    application = snapshot.applications.get(server.status.object_id or "")
+    if application is None or world.identity(server).owner_tag not in application.tags:
+        return None
+    return known_server(application)
+
+
+async def _known_server(
+    world: World, connection: Connection, server: FhirAppRegistration, wanted: set[str]
+) -> KnownServer:
+    """Return the server's application, found by its key and tag; looked up once for all clients.
+
+    Never by what its status says: whoever may write that could name anybody's application.
+
+    Raises:
+        Waiting: `FhirServerNotReady`, the directory does not show an application that is its own.
+    """
+    known = connection.servers.get(server.metadata.uid)
+    if known is not None and known.exposes(wanted):
+        return known
+    return await connection.servers.look_up(
+        server.metadata.uid, partial(_application_of, world, connection, server)
+    )
+
+
+async def _application_of(
+    world: World, connection: Connection, server: FhirAppRegistration
+) -> Application:
+    identity = world.identity(server)
+    application = await connection.applications.by_unique_name(identity.unique_name)
+    if application is None or identity.owner_tag not in application.tags:
+        raise Waiting(
+            "FhirServerNotReady",
+            f"the application of FhirAppRegistration '{server.metadata.name}' is not visible "
+            "in Entra",
+        )
+    return application
