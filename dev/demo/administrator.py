@@ -5,7 +5,7 @@ to Microsoft Graph behind "Grant admin consent". Not here: what is asked for, wh
 each application's `requiredResourceAccess`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +49,12 @@ class Administrator:
             grants += self._assign_roles(client, api, ids["Role"])
             grants += self._consent_to_scopes(client, api, ids["Scope"])
         return grants
+
+    def assign(self, principal_id: str, api_app_id: str, values: Collection[str]) -> None:
+        """Give app roles of an API to a user, group or service principal by its object id."""
+        api = self._service_principal(api_app_id)
+        ids = {role["id"] for role in api["appRoles"] if role["value"] in values}
+        self._assign_roles({"id": principal_id, "displayName": principal_id}, api, ids)
 
     def _assign_roles(
         self, client: dict[str, Any], api: dict[str, Any], ids: set[str]

@@ -66,13 +66,16 @@ def service_token(secret: Mapping[str, str], trust: Trust) -> str:
     )
 
 
-def user_token(secret: Mapping[str, str], trust: Trust, *, redirect_uri: str, user: str) -> str:
+def user_token(
+    secret: Mapping[str, str], trust: Trust, *, redirect_uri: str, user: str, in_page: bool = False
+) -> str:
     """An access token for `user`'s client, from its Secret alone: authorization code and PKCE.
 
     A Secret with a client secret makes a confidential client. `redirect_uri` is one of the Secret's
-    FHIR_REDIRECT_URIS.
+    FHIR_REDIRECT_URIS. `in_page` plays a single-page application: its browser tells the page's
+    origin, without which Entra gives it no token.
     """
-    application = _user_client(secret, trust)
+    application = _user_client(secret, trust, _origin(redirect_uri) if in_page else None)
     flow = application.initiate_auth_code_flow(
         secret["FHIR_SCOPE"].split(),
         redirect_uri=redirect_uri,
@@ -116,11 +119,19 @@ def _authority(secret: Mapping[str, str]) -> str:
     return f"{secret['AZURE_AUTHORITY_HOST'].rstrip('/')}/{secret['AZURE_TENANT_ID']}"
 
 
-def _user_client(secret: Mapping[str, str], trust: Trust) -> Any:
+def _origin(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _user_client(secret: Mapping[str, str], trust: Trust, origin: str | None) -> Any:
+    session = trust.session()
+    if origin is not None:
+        session.headers["Origin"] = origin
     options = {
         "authority": _authority(secret),
         "instance_discovery": False,
-        "http_client": trust.session(),
+        "http_client": session,
     }
     client_id, value = secret["AZURE_CLIENT_ID"], secret.get("AZURE_CLIENT_SECRET")
     if value is None:
