@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from entra_emulator.reading import BodyTooLarge, read_body
-from entra_emulator.signin import discovery, errors, token
+from entra_emulator.signin import admin_consent, discovery, errors, token
 from entra_emulator.signin.authorize import ChooseUser, Return, authorize
 from entra_emulator.signin.errors import SignInError
 from entra_emulator.signin.token import TokenRequest
@@ -36,6 +36,7 @@ def routes(world: World) -> list[Route]:
         ("/common/discovery/instance", ["GET"], pages.instance),
         ("/{tenant}/oauth2/authorize", ["GET", "POST"], pages.authorize(1)),
         ("/{tenant}/oauth2/v2.0/authorize", ["GET", "POST"], pages.authorize(2)),
+        ("/{tenant}/adminconsent", ["GET", "POST"], pages.consent),
         ("/{tenant}/oauth2/token", ["POST"], pages.token(1)),
         ("/{tenant}/oauth2/v2.0/token", ["POST"], pages.token(2)),
         ("/{tenant}/oauth2/token", ["OPTIONS"], pages.preflight),
@@ -87,6 +88,24 @@ class _Endpoints:
 
         return handle
 
+    async def consent(self, request: Request) -> Response:
+        """A page that asks; what it posts, to the same address, is the administrator's word."""
+        try:
+            self._check_tenant(request, _ALIASES)
+            query = await _query(request)
+            request.state.caller = query.get("client_id")
+            wanted = admin_consent.read(self._at(request), query)
+            if request.method == "GET":
+                return _ask(wanted)
+            admin_consent.grant(self._at(request), wanted)
+        except SignInError as error:
+            return self._refusal_page(error)
+        if wanted.back is None:
+            return _page("Consent granted", "<p>You can close this page.</p>", 200)
+        answer = {"admin_consent": "True", "tenant": self._world.directory.tenant_id}
+        state = {"state": query["state"]} if "state" in query else {}
+        return _return(Return(wanted.back, "query", answer | state))
+
     def authorize(self, version: int) -> Handler:
         async def handle(request: Request) -> Response:
             try:
@@ -96,8 +115,7 @@ class _Endpoints:
                 self._world.directory.store.replicas.turn_to_sign_in()
                 outcome = authorize(self._at(request), query, version)
             except SignInError as error:
-                text = error.body(self._world.clock.now())["error_description"]
-                return _page("Sign in", f"<p>{html.escape(text)}</p>", error.status)
+                return self._refusal_page(error)
             if isinstance(outcome, ChooseUser):
                 return _choice(request, query, outcome)
             return _return(outcome)
@@ -124,6 +142,10 @@ class _Endpoints:
         tenant = request.path_params["tenant"].lower()
         if tenant not in {directory.tenant_id, *directory.domains, *aliases}:
             raise errors.unknown_tenant(tenant)
+
+    def _refusal_page(self, error: SignInError) -> Response:
+        text = error.body(self._world.clock.now())["error_description"]
+        return _page("Sign in", f"<p>{html.escape(text)}</p>", error.status)
 
     def _refusal(self, request: Request, error: SignInError) -> Response:
         correlation = request.headers.get("client-request-id")
@@ -217,6 +239,18 @@ def _return(outcome: Return) -> Response:
     if outcome.mode == "fragment":
         separator = "#"
     return RedirectResponse(f"{outcome.redirect_uri}{separator}{encoded}", 302, headers=_NO_STORE)
+
+
+def _ask(wanted: admin_consent.Request) -> Response:
+    """Who asks for what, and a button."""
+    listed = "".join(
+        f"<li>{html.escape(each.value)} of {html.escape(each.resource_name)}: "
+        f"{'by itself' if each.kind == 'Role' else 'for each user'}</li>"
+        for each in wanted.permissions
+    )
+    name = html.escape(wanted.application["displayName"])
+    button = '<form method="post"><button type="submit">Accept</button></form>'
+    return _page("Permissions requested", f"<p>{name} asks for:</p><ul>{listed}</ul>{button}", 200)
 
 
 def _choice(request: Request, query: Mapping[str, str], outcome: ChooseUser) -> Response:
