@@ -28,6 +28,7 @@ from fhir_app_operator.planning.model import (
     RevokeCredential,
     SetFederatedIdentityCredential,
     UpdateApplication,
+    UpdateServicePrincipal,
     WriteSecret,
 )
 
@@ -71,6 +72,8 @@ async def apply(  # noqa: C901, PLR0912, PLR0915 - a dispatch
             )
             connection.own_writes.made_principal(work.identity.uid, created)
             work.observed = replace(work.observed, service_principal_id=created)
+        case UpdateServicePrincipal():
+            await _require_assignment(world, work, connection, action)
         case RecordIntent():
             await credentials.record_intent(world, work, action)
         case IssueCredential():
@@ -131,6 +134,18 @@ async def _update(
     updated = await connection.applications.update(application, action.changes, young=young)
     connection.own_writes.updated(work.identity.uid, application, updated)
     work.observed = forecast.updated(work.observed, application, updated)
+
+
+async def _require_assignment(
+    world: World, work: Pass, connection: Connection, action: UpdateServicePrincipal
+) -> None:
+    application, required = work.known_application(), action.assignment_required
+    young = observe.is_young(application, world.clock(), world.policy)
+    await connection.service_principals.require_assignment(
+        application.app_id, required=required, young=young
+    )
+    connection.own_writes.required_assignment(work.identity.uid, required=required)
+    work.observed = replace(work.observed, assignment_required=required)
 
 
 async def _until_disabled(

@@ -81,6 +81,9 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
         work.observed,
         application=_with_unlisted(work, connection, application),
         service_principal_id=snapshot.service_principals.get(application.app_id),
+        assignment_required=_assignment(
+            world, work, connection, read=application.app_id in snapshot.assignment_required
+        ),
         recorded_object_id=status.object_id,
         recorded_app_id=status.app_id,
         intent=_intent(status),
@@ -221,9 +224,12 @@ async def _observe_service_principal(
     """Read the service principal; one in the bin counts only if it is our application's."""
     if backing is None:
         return
-    found = None
+    found, required = None, None
     if work.observed.application is not None:
-        found = await connection.service_principals.id_of(backing.app_id)
+        shown = await connection.service_principals.of(backing.app_id)
+        if shown is not None:
+            found, read = shown.id, shown.app_role_assignment_required
+            required = _assignment(world, work, connection, read=read)
     recorded = work.registration.status.service_principal_id
     deleted = None
     if found is None and recorded is not None:
@@ -233,8 +239,17 @@ async def _observe_service_principal(
         found = connection.own_writes.principal(work.identity.uid, trusted_for=world.policy.doubt)
         work.doubted = work.doubted or found is not None
     work.observed = replace(
-        work.observed, service_principal_id=found, deleted_service_principal_id=deleted
-    )
+        work.observed, service_principal_id=found, deleted_service_principal_id=deleted,
+        assignment_required=required,
+    )  # fmt: skip
+
+
+def _assignment(world: World, work: Pass, connection: Connection, *, read: bool) -> bool:
+    """`read`, unless it shows what our own write left behind."""
+    uid, trusted_for = work.identity.uid, world.policy.doubt
+    written = connection.own_writes.assignment_required(uid, trusted_for=trusted_for)
+    work.doubted = work.doubted or written not in (None, read)
+    return read if written is None else written
 
 
 def _missing(

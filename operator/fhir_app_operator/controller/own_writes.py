@@ -28,6 +28,8 @@ class _Written:
     """Ids of roles and scopes, until enough reads have shown them as disabled."""
     principal: str | None = None
     """Object id of the service principal that was made."""
+    assignment_required: bool | None = None
+    """What was written to it."""
 
 
 class OwnWrites:
@@ -77,6 +79,15 @@ class OwnWrites:
         """Return the object id of a service principal made so lately that no read shows it."""
         written = self._lately(uid, trusted_for)
         return written.principal if written else None
+
+    def required_assignment(self, uid: str, *, required: bool) -> None:
+        """Remember whether the service principal was told to ask for an assignment."""
+        self._entry(uid).assignment_required = required
+
+    def assignment_required(self, uid: str, *, trusted_for: timedelta) -> bool | None:
+        """Return what was written so lately that reads may not show it; None: nothing was."""
+        written = self._lately(uid, trusted_for)
+        return written.assignment_required if written else None
 
     def corrected(self, uid: str, read: Application, *, trusted_for: timedelta) -> Application:
         """Return `read`, or what it must be if it shows what our writes left behind.

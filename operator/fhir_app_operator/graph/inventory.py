@@ -22,6 +22,7 @@ from fhir_app_operator.graph.wire import (
     M,
     OwnedPrincipalDocument,
     parse,
+    selection,
 )
 from fhir_app_operator.planning.model import Application
 
@@ -37,6 +38,8 @@ class Snapshot:
     """By object id."""
     service_principals: dict[str, str] = field(default_factory=dict)
     """Object ids by client id."""
+    assignment_required: frozenset[str] = frozenset()
+    """The client ids whose service principals ask for an assignment."""
 
 
 class Inventory:
@@ -102,13 +105,18 @@ class Inventory:
             each.id: each.to_model()
             async for each in self._list(f"{owned}.application", ApplicationDocument, SELECT)
         }
-        principals = {
-            each.app_id: each.id
-            async for each in self._list(
-                f"{owned}.servicePrincipal", OwnedPrincipalDocument, "id,appId"
-            )
-        }
-        return Snapshot(taken_at=taken_at, applications=applications, service_principals=principals)
+        principals, required = {}, set()
+        listed = self._list(
+            f"{owned}.servicePrincipal", OwnedPrincipalDocument, selection(OwnedPrincipalDocument)
+        )
+        async for each in listed:
+            principals[each.app_id] = each.id
+            if each.app_role_assignment_required:
+                required.add(each.app_id)
+        return Snapshot(
+            taken_at=taken_at, applications=applications, service_principals=principals,
+            assignment_required=frozenset(required),
+        )  # fmt: skip
 
     async def _list(self, path: str, kind: type[M], select: str) -> AsyncIterator[M]:
         """Yield the members that can be read; the others are read live when they are needed."""

@@ -11,7 +11,13 @@ from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.applications import UPSERT, quoted
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
-from fhir_app_operator.graph.wire import PermissionsDocument, ServicePrincipalDocument, parse
+from fhir_app_operator.graph.wire import (
+    OwnPrincipalDocument,
+    PermissionsDocument,
+    ServicePrincipalDocument,
+    parse,
+    selection,
+)
 from fhir_app_operator.planning.desired import PermissionIds
 
 _SAME_KEY: Final = "Request_MultipleObjectsWithSameKeyValue"
@@ -29,6 +35,24 @@ class ServicePrincipals:
         path = _path(app_id)
         body = await self._graph.get(path, {"$select": "id"})
         return None if body is None else parse(ServicePrincipalDocument, body, f"GET {path}").id
+
+    async def of(self, app_id: str) -> OwnPrincipalDocument | None:
+        """Return the service principal of an application of ours, if the directory shows it."""
+        path = _path(app_id)
+        body = await self._graph.get(path, {"$select": selection(OwnPrincipalDocument)})
+        return None if body is None else parse(OwnPrincipalDocument, body, f"GET {path}")
+
+    async def require_assignment(self, app_id: str, *, required: bool, young: bool) -> None:
+        """PATCH whether only who was given an app role gets tokens for the application.
+
+        Raises:
+            Waiting: `NotYetReplicated` if the directory does not show the service principal.
+            Stalled, Waiting: by consequence.
+        """
+        payload = {"appRoleAssignmentRequired": required}
+        call = Call(method="PATCH", path=_path(app_id), payload=payload, young=young)
+        if await self._graph.send(call) is None:
+            raise Waiting("NotYetReplicated", "the service principal is not visible in Entra yet")
 
     async def upsert(self, app_id: str, *, young: bool, known: str | None = None) -> str:
         """Create the service principal unless it exists; return its object id.

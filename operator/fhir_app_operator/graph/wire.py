@@ -249,7 +249,13 @@ class ServicePrincipalDocument(Document):
     id: str
 
 
-class OwnedPrincipalDocument(ServicePrincipalDocument):
+class OwnPrincipalDocument(ServicePrincipalDocument):
+    """A `servicePrincipal` of ours, with what the operator manages of it."""
+
+    app_role_assignment_required: StrictBool
+
+
+class OwnedPrincipalDocument(OwnPrincipalDocument):
     """A `servicePrincipal` of a list, with its application's client id."""
 
     app_id: str
@@ -269,12 +275,13 @@ class PermissionsDocument(ServicePrincipalDocument):
         )
 
 
-def _selection(kind: type[Document]) -> str:
+def selection(kind: type[Document]) -> str:
+    """Return the `$select` of a read that is parsed as a `kind`."""
     return ",".join(field.alias or to_camel(name) for name, field in kind.model_fields.items())
 
 
-HOLDER = _selection(HolderDocument)
-SELECT = _selection(ApplicationDocument)
+HOLDER = selection(HolderDocument)
+SELECT = selection(ApplicationDocument)
 """The `$select` of every read of an application; it also halves the read's price in units."""
 
 

@@ -195,6 +195,7 @@ def desired(
         secret_template=secret_template(registration),
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
+        assignment_required=spec.resource.assignment_required if spec.resource else None,
     )
 
 

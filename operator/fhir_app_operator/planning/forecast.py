@@ -36,6 +36,7 @@ from fhir_app_operator.planning.model import (
     SecretState,
     SetFederatedIdentityCredential,
     UpdateApplication,
+    UpdateServicePrincipal,
     WriteSecret,
 )
 from fhir_app_operator.planning.plan import plan
@@ -89,6 +90,8 @@ def fold(  # noqa: C901, PLR0911, PLR0912 - one short arm for each action
             return replace(observed, application=restored, deleted_application_id=None)
         case CreateServicePrincipal():
             return replace(observed, service_principal_id=NEW_ID)
+        case UpdateServicePrincipal():
+            return replace(observed, assignment_required=action.assignment_required)
         case RestoreServicePrincipal():
             return replace(observed, service_principal_id=action.object_id)
         case RecordIntent():

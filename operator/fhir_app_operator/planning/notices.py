@@ -28,6 +28,7 @@ from fhir_app_operator.planning.model import (
     RevokeCredential,
     SetFederatedIdentityCredential,
     UpdateApplication,
+    UpdateServicePrincipal,
     WriteSecret,
 )
 from fhir_app_operator.planning.retirement import UNMANAGED as FOREIGN
@@ -93,6 +94,8 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("application")
             case RestoreServicePrincipal() | CreateServicePrincipal():
                 found.append("service_principal")
+            case UpdateServicePrincipal():
+                found.append("app_role_assignment_required")
             case SetFederatedIdentityCredential():
                 found.append("credential")
             case WriteSecret():

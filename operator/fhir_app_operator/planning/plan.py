@@ -44,6 +44,7 @@ from fhir_app_operator.planning.model import (
     RestoreServicePrincipal,
     RevokeCredential,
     UpdateApplication,
+    UpdateServicePrincipal,
     WriteSecret,
 )
 
@@ -63,7 +64,8 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | 5 | no application                                    | CreateApplication                |
     | 6 | an application without our owner tag              | Stalled OwnershipConflict        |
     | 7 | no service principal, ours is in the bin          | RestoreServicePrincipal          |
-    | 8 | no service principal                              | CreateServicePrincipal           |
+    | 8 | no service principal, or one that differs         | CreateServicePrincipal,          |
+    |   |                                                   | UpdateServicePrincipal           |
     | 9 | a property differs                                | UpdateApplication (disabling an  |
     |   |                                                   | enabled role or scope first,     |
     |   |                                                   | then AwaitDisabled)              |
@@ -85,7 +87,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
         return _missing_application(desired, observed)
     _refuse_stranger(desired, application)
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
-        partial(_service_principal, observed),
+        partial(_service_principal, desired, observed),
         partial(_differences, desired, observed, application),
         partial(_skew, desired, observed, policy, application),
         # First what must go, so that issues that fail again and again cannot pile up.
@@ -231,9 +233,12 @@ def _missing_application(desired: Desired, observed: Observed) -> tuple[Action, 
     )
 
 
-def _service_principal(observed: Observed) -> tuple[Action, ...]:
+def _service_principal(desired: Desired, observed: Observed) -> tuple[Action, ...]:
+    wanted = desired.assignment_required
     if observed.service_principal_id is not None:
-        return ()
+        if wanted in (None, observed.assignment_required):
+            return ()
+        return (UpdateServicePrincipal(assignment_required=wanted),)
     if observed.deleted_service_principal_id is not None:
         return (RestoreServicePrincipal(object_id=observed.deleted_service_principal_id),)
     return (CreateServicePrincipal(),)

@@ -103,6 +103,11 @@ class Resource(ApiModel):
         default_factory=Scopes, description="Delegated permissions, for users' clients.",
         json_schema_extra={"default": {"presets": ["UserImpersonation"]}},
     )  # fmt: skip
+    assignment_required: bool | None = Field(
+        default=None,
+        description="True: only users and services that were given one of the app roles get tokens "
+        "for the server (Entra's `appRoleAssignmentRequired`). Absent: left as it is.",
+    )
     smart: Smart = Field(
         default_factory=Smart,
         description="SMART on FHIR: the presets' resource types and the encoding of scopes.",

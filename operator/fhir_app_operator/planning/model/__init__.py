@@ -19,6 +19,7 @@ from fhir_app_operator.planning.model.actions import (
     RevokeCredential,
     SetFederatedIdentityCredential,
     UpdateApplication,
+    UpdateServicePrincipal,
     WriteSecret,
 )
 from fhir_app_operator.planning.model.application import (
@@ -105,5 +106,6 @@ __all__ = [
     "SecretTemplate",
     "SetFederatedIdentityCredential",
     "UpdateApplication",
+    "UpdateServicePrincipal",
     "WriteSecret",
 ]

@@ -69,6 +69,14 @@ class CreateServicePrincipal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateServicePrincipal:
+    """PATCH whether only who was given an app role gets tokens."""
+
+    assignment_required: bool
+    reason: str = "ServicePrincipalDiffers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordIntent:
     """Write a new nonce to status, durable before the directory is asked."""
 
@@ -145,6 +153,7 @@ Action = (
     | AwaitDisabled
     | RestoreServicePrincipal
     | CreateServicePrincipal
+    | UpdateServicePrincipal
     | RecordIntent
     | IssueCredential
     | FollowCertificate

@@ -63,6 +63,8 @@ class Desired:
     requests: Requests = field(default_factory=Requests)
     remove_unmanaged: bool = False
     """Whether credentials that others made go, too."""
+    assignment_required: bool | None = None
+    """Whether only who was given an app role gets tokens for it; None: left as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class Observed:
     deleted_application_id: str | None = None
     """Object id of our application in Entra's bin."""
     service_principal_id: str | None = None
+    assignment_required: bool | None = None
+    """What the service principal says; None: it was not read."""
     deleted_service_principal_id: str | None = None
     recorded_object_id: str | None = None
     """The application that status names; a negative read never overrules it."""
