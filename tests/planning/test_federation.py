@@ -26,6 +26,7 @@ from tests.planning.worlds import (
 )
 
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 WANTED = desired("Service", credential=FEDERATED)
 FIRST, SECOND = WANTED.credential.credentials
 OLD = password("k1", start=NOW - 2 * DAY)
@@ -174,13 +175,30 @@ def test_a_name_that_begins_like_ours_is_not_ours(suffix):
 
 
 def test_the_overlap_of_a_switch_ends_early_on_request():
-    wanted = replace(WANTED, requests=Requests(revoke_previous_at=NOW - DAY))
+    asked = NOW - DAY - MINUTE
+    wanted = replace(WANTED, requests=Requests(revoke_previous_at=asked))
     world = observed(FIRST, SECOND, passwords=(OLD,))
     ((at, action),) = retirement.revocations(wanted, world, NOW, POLICY)
-    assert (at, action.key_id) == (NOW - DAY, "k1")
-    before_the_switch = replace(WANTED, requests=Requests(revoke_previous_at=NOW - 3 * DAY))
-    ((at, _),) = retirement.revocations(before_the_switch, world, NOW, POLICY)
-    assert at == NOW - DAY
+    assert (at, action.key_id, action.reason) == (asked, "k1", "RevocationRequested")
+    before = Requests(revoke_previous_at=NOW - 3 * DAY)
+    before_the_switch = replace(WANTED, requests=before)
+    ((at, action),) = retirement.revocations(before_the_switch, world, NOW, POLICY)
+    assert (at, action.reason) == (NOW - DAY, "OverlapEnded")
+    along_with_it = replace(WANTED, requests=replace(before, revoke_is_news=True))
+    ((at, action),) = retirement.revocations(along_with_it, world, NOW, POLICY)
+    assert (at, action.reason) == (NOW - 3 * DAY, "RevocationRequested")
+
+
+def test_the_trust_that_a_switch_replaces_ends_early_on_request():
+    wanted = desired("Service", credential=CERTIFICATE)
+    asked = Requests(revoke_previous_at=NOW - MINUTE, revoke_is_news=True)
+    wanted = replace(wanted, requests=asked)
+    world = observed(FIRST, secret_type=CredentialType.CERTIFICATE, key_id="c1",
+                     holds_credential=True, written_at=NOW)  # fmt: skip
+    world = replace(world, application=replace(world.application, keys=(key("c1"),)))
+    ((at, action),) = federation.revocations(wanted, world, NOW)
+    assert (at, action.reason) == (NOW - MINUTE, "RevocationRequested")
+    assert not requests.is_revocation_done(wanted, world, NOW, POLICY)
 
 
 def test_those_of_others_go_where_the_manifest_says_so():

@@ -8,8 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_app_operator.planning import requests
+from fhir_app_operator.planning.conditions import Reporter
 from fhir_app_operator.planning.model import Observed, Requests
-from tests.planning.worlds import NOW, POLICY, desired, holding, password, registration
+from tests.planning.worlds import (
+    CERTIFICATE,
+    FEDERATED,
+    FOLLOWED,
+    NOW,
+    POLICY,
+    desired,
+    following,
+    holding,
+    password,
+    registration,
+)
 
 ROTATE = "fhirapps.dev/rotate-requested-at"
 REVOKE = "fhirapps.dev/revoke-previous-requested-at"
@@ -85,8 +97,24 @@ def test_a_request_is_outstanding_until_status_echoes_it():
     assert requests.outstanding(annotated({"fhirapps.dev/reconcile-requested-at": "1"}))
 
 
-def wanting(rotate_at=None, revoke_previous_at=None, wanted=WANTED):
-    asked = Requests(rotate_at=rotate_at, revoke_previous_at=revoke_previous_at)
+def test_a_revocation_is_news_only_if_status_can_tell_that_it_was_not_acted_on():
+    text = "2026-03-01T12:00:00Z"
+    condition = conditions_of_a_pass()
+    assert requests.read(annotated({REVOKE: text}, conditions=condition)).revoke_is_news
+    assert not requests.read(annotated({REVOKE: text})).revoke_is_news
+    done = {"conditions": condition, "last_handled_revoke_previous_at": text}
+    assert not requests.read(annotated({REVOKE: text}, **done)).revoke_is_news
+
+
+def conditions_of_a_pass():
+    reporter = Reporter(previous=(), generation=1, now=NOW)
+    return reporter.succeeded("in place").conditions
+
+
+def wanting(rotate_at=None, revoke_previous_at=None, wanted=WANTED, *, news=False):
+    asked = Requests(
+        rotate_at=rotate_at, revoke_previous_at=revoke_previous_at, revoke_is_news=news
+    )
     return replace(wanted, requests=asked)
 
 
@@ -118,12 +146,45 @@ def test_where_there_are_no_credentials_there_is_nothing_to_rotate():
     [
         (None, None, holding(CURRENT), False),
         (NOW + HOUR, None, holding(CURRENT), False),
+        (NOW, None, Observed(), False),
         (NOW, NOW, holding(CURRENT, written_at=NOW - HOUR), False),
         (NOW, None, holding(OLD, CURRENT, written_at=NOW - HOUR), False),
         (NOW, None, holding(CURRENT), True),
         (NOW, NOW - HOUR, holding(CURRENT, written_at=NOW - HOUR), True),
     ],
-    ids=["nothing asked", "in the future", "rotation first", "one is left", "none", "both done"],
+    ids=[
+        "nothing asked",
+        "in the future",
+        "application not seen",
+        "rotation first",
+        "one is left",
+        "none",
+        "both done",
+    ],
 )
 def test_when_a_revocation_is_done(revoke, rotate, world, done):
     assert requests.is_revocation_done(wanting(rotate, revoke), world, NOW, POLICY) is done
+
+
+SWITCHES = {
+    "to a certificate": desired("Service", credential=CERTIFICATE),
+    "to a followed one": desired("Service", credential=FOLLOWED, follows=following()),
+    "to federated": desired("Service", credential=FEDERATED),
+}
+
+
+@pytest.mark.parametrize("wanted", SWITCHES.values(), ids=SWITCHES)
+def test_a_revocation_along_with_a_change_of_type_is_not_done_before_the_change(wanted):
+    world = holding(CURRENT)
+    assert not requests.is_revocation_done(
+        wanting(None, NOW, wanted, news=True), world, NOW, POLICY
+    )
+    # With status lost, nothing says that it was not acted on long ago.
+    assert requests.is_revocation_done(wanting(None, NOW, wanted), world, NOW, POLICY)
+
+
+def test_a_revocation_is_not_done_while_a_renewal_is_due():
+    due = password("k1", "n1", NOW - timedelta(hours=4000))
+    asked = wanting(None, NOW, news=True)
+    assert not requests.is_revocation_done(asked, holding(due), NOW, POLICY)
+    assert requests.is_revocation_done(asked, holding(CURRENT), NOW, POLICY)

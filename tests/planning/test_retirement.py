@@ -130,8 +130,9 @@ def test_credentials_of_a_type_that_has_none_go():
 
 
 # --- asked for ------------------------------------------------------------------------------
-def asking(at, rotate_at=None):
-    return replace(WANTED, requests=Requests(revoke_previous_at=at, rotate_at=rotate_at))
+def asking(at, rotate_at=None, *, news=False):
+    asked = Requests(revoke_previous_at=at, rotate_at=rotate_at, revoke_is_news=news)
+    return replace(WANTED, requests=asked)
 
 
 def test_a_leaked_secret_that_was_replaced_goes_at_once_on_request():
@@ -162,6 +163,16 @@ def test_a_renewal_long_after_a_request_leaves_the_overlap():
     world = holding(CURRENT, renewed, key_id="k2", written_at=NOW - MINUTE)
     for wanted in (asking(NOW - DAY), asking(NOW - DAY, CURRENT.start)):
         assert revoked(world, wanted=wanted) == [(NOW - MINUTE + DAY, "k1", "OverlapEnded")]
+
+
+def test_what_was_due_to_be_replaced_when_the_request_came_goes_once_it_is():
+    renewed = password("k2", "n2", NOW - MINUTE)
+    world = holding(CURRENT, renewed, key_id="k2", written_at=NOW - MINUTE)
+    asked = NOW - HOUR
+    assert revoked(world, wanted=asking(asked, news=True)) == [(asked, "k1", "RevocationRequested")]
+    before = holding(CURRENT, renewed, key_id="k1")
+    assert [key for _, key, reason in revoked(before, wanted=asking(asked, news=True))
+            if reason == "RevocationRequested"] == []  # fmt: skip
 
 
 def test_what_was_issued_after_the_request_stays_and_so_does_what_a_pass_may_publish():

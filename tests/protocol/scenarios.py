@@ -209,9 +209,23 @@ def _revoke(world):
     world.annotate("service", **wanted)
 
 
-def _is_revoked(world):
-    kept = {each["keyId"] for each in world.credentials("service")}
-    return _is_replaced(with_service)(world) and key_of(with_service()) not in kept
+def _switch_and_revoke(world):
+    """In one commit: another type, and the end of what was there before."""
+    world.oracle.revocable.add(world.key_id("service"))
+    wanted = {"certificate": None} | SPECS["service"]["credential"]
+    notes = {names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION: world.time(seconds=-60)}
+    body = {"metadata": {"annotations": notes}, "spec": {"credential": wanted}}
+    world.patch("service", body)
+
+
+def _is_revoked(start):
+    """Whether the client is ready with another credential, and the one that it had has gone."""
+
+    def goal(world):
+        kept = {each["keyId"] for each in world.credentials("service")}
+        return _is_replaced(start)(world) and key_of(start()) not in kept
+
+    return goal
 
 
 def _edit_spec(world):
@@ -289,7 +303,8 @@ SCENARIOS = {
             goal=_is_replaced(with_service), issues=1,
         ),
         Scenario(
-            name="rotate and revoke", start=with_service, act=_revoke, goal=_is_revoked, issues=1,
+            name="rotate and revoke", start=with_service, act=_revoke,
+            goal=_is_revoked(with_service), issues=1,
         ),
         Scenario(
             name="switch to certificate", lag=_SHORT_LAG, start=with_service,
@@ -297,11 +312,8 @@ SCENARIOS = {
             goal=_is_replaced(with_service),
         ),
         Scenario(
-            name="switch to client secret", start=with_certificate,
-            act=lambda world: world.edit(
-                "service", credential={"certificate": None} | SPECS["service"]["credential"]
-            ),
-            goal=_is_replaced(with_certificate), issues=1,
+            name="switch to client secret and revoke", start=with_certificate,
+            act=_switch_and_revoke, goal=_is_revoked(with_certificate), issues=1,
         ),
         Scenario(
             name="renew certificate", lag=_SHORT_LAG, start=before_certificate_renewal,

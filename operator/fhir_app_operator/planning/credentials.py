@@ -27,6 +27,8 @@ from fhir_app_operator.planning.model import (
 DEFAULT_OVERLAP: Final = timedelta(hours=24)
 MOST: Final = 3
 """Credentials of ours at any moment: two that may be in use, and one in flight."""
+OVERLAP_ENDED: Final = "OverlapEnded"
+REVOCATION: Final = "RevocationRequested"
 SPREAD: Final = 10
 """Renewals are spread over one part in so many of the lifetime."""
 
@@ -52,11 +54,18 @@ def is_federated(secret: SecretState | None) -> bool:
     return secret is not None and secret.type is federated and secret.credential_intact
 
 
-def overlap_ends(policy: CredentialPolicy, requests: Requests, written_at: datetime) -> datetime:
-    """Return when what a publication at `written_at` replaced goes: after the overlap, or asked."""
+def switch_ends(
+    policy: CredentialPolicy, requests: Requests, written_at: datetime
+) -> tuple[datetime, str]:
+    """Return when, and why, what a change of type at `written_at` replaced goes.
+
+    After the overlap, or when its end was asked for: later than that, or along with the change.
+    """
     asked = requests.revoke_previous_at
     ends = written_at + overlap(policy)
-    return min(ends, asked) if asked is not None and asked >= written_at else ends
+    if asked is not None and asked < ends and (requests.revoke_is_news or asked >= written_at):
+        return asked, REVOCATION
+    return ends, OVERLAP_ENDED
 
 
 def certificate_settles(observed: Observed, policy: Policy) -> datetime | None:

@@ -153,8 +153,9 @@ def revocations(desired: Desired, observed: Observed, now: datetime) -> list[
                 return []
             if current.type is not desired.credential.type:
                 return []
-            at = credentials.overlap_ends(desired.credential, desired.requests, secret.written_at)
-            return [(at, revoke(each, "OverlapEnded")) for each in own]
+            wanted, requests = desired.credential, desired.requests
+            at, reason = credentials.switch_ends(wanted, requests, secret.written_at)
+            return [(at, revoke(each, reason)) for each in own]
         case None:
             return [(now, revoke(each)) for each in own]
 

@@ -13,10 +13,18 @@ from typing import Final
 
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
-from fhir_app_operator.planning.credentials import published, seconds
-from fhir_app_operator.planning.issuance import is_rotated
-from fhir_app_operator.planning.model import Desired, IssuePolicy, Observed, Policy, Requests
-from fhir_app_operator.planning.retirement import REVOCATION, revocations
+from fhir_app_operator.planning import following, issuance
+from fhir_app_operator.planning.credentials import REVOCATION, is_federated, published, seconds
+from fhir_app_operator.planning.model import (
+    Desired,
+    Federation,
+    Following,
+    IssuePolicy,
+    Observed,
+    Policy,
+    Requests,
+)
+from fhir_app_operator.planning.retirement import revocations
 
 _RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
@@ -33,6 +41,7 @@ def read(registration: FhirAppRegistration) -> Requests:
     return Requests(
         rotate_at=moment(annotations.get(names.ROTATE_REQUESTED_ANNOTATION)),
         revoke_previous_at=None if done else moment(revoke),
+        revoke_is_news=not done and bool(status.conditions),
     )
 
 
@@ -79,19 +88,35 @@ def is_rotation_done(desired: Desired, observed: Observed, now: datetime) -> boo
     if not isinstance(desired.credential, IssuePolicy):
         return True
     current = published(observed.secret, observed.application.credentials)
-    return current is not None and is_rotated(asked, observed.secret, current)
+    return current is not None and issuance.is_rotated(asked, observed.secret, current)
 
 
 def is_revocation_done(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> bool:
     """Whether nothing is left that the end of replaced credentials was asked for.
 
-    A rotation that was asked for along with it comes first: what it replaces is meant, too.
+    What is to replace the Secret's credential comes first, be it by request, renewal or change of
+    type: what that replaces is meant, too.
     """
     asked, rotation = desired.requests.revoke_previous_at, desired.requests.rotate_at
-    if asked is None or asked > now:
+    if asked is None or asked > now or observed.application is None:
         return False
     together = rotation is not None and rotation <= asked + policy.max_skew
     if together and not is_rotation_done(desired, observed, now):
         return False
+    if desired.requests.revoke_is_news and _is_replacing(desired, observed, now, policy):
+        return False
     left = revocations(desired, observed, now, policy)
     return all(action.reason != REVOCATION for _, action in left)
+
+
+def _is_replacing(desired: Desired, observed: Observed, now: datetime, policy: Policy) -> bool:
+    """Whether another credential than the Secret's is due."""
+    match desired.credential:
+        case IssuePolicy():
+            return issuance.due(desired, observed, now, policy) is not None
+        case Following():
+            return bool(following.due(desired, observed, now, policy))
+        case Federation():
+            return not is_federated(observed.secret)
+        case None:
+            return False

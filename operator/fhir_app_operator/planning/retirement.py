@@ -14,11 +14,13 @@ from typing import Final
 from fhir_app_operator.planning import federation
 from fhir_app_operator.planning.credentials import (
     MOST,
+    OVERLAP_ENDED,
+    REVOCATION,
     is_federated,
     ours,
     overlap,
-    overlap_ends,
     published,
+    switch_ends,
 )
 from fhir_app_operator.planning.model import (
     Application,
@@ -35,7 +37,6 @@ from fhir_app_operator.planning.model import (
 )
 
 UNMANAGED: Final = "CredentialUnmanaged"
-REVOCATION: Final = "RevocationRequested"
 _UNCLAIMED: Final = "CredentialUnclaimed"
 Moment = tuple[datetime, RevokeCredential]
 
@@ -77,10 +78,13 @@ def _superseded(
     """Yield what goes after a switch to federated credentials: all of ours, after the overlap."""
     if secret is None or secret.written_at is None or not is_federated(secret):
         return
-    ends = overlap_ends(wanted, requests, secret.written_at)
+    ends, reason = switch_ends(wanted, requests, secret.written_at)
     for credential in own:
-        at = min(ends, max(credential.end, secret.written_at))
-        yield _moment(at, credential, "OverlapEnded")
+        expired = max(credential.end, secret.written_at)
+        yield min(
+            _moment(ends, credential, reason), _moment(expired, credential, OVERLAP_ENDED),
+            key=lambda moment: moment[0],
+        )  # fmt: skip
 
 
 def _unmanaged(
@@ -155,7 +159,7 @@ class _Holdings:
         current, length = self.current, overlap(self.wanted)
         if current is not None and credential.start <= current.start:
             at = min(self._written_at + length, max(credential.end, current.start))
-            return _moment(at, credential, "OverlapEnded")
+            return _moment(at, credential, OVERLAP_ENDED)
         if current is None and self._is_in_use(credential):
             return None
         # Never published, or put back by a restored backup, or lost with the Secret. It may have
@@ -186,11 +190,14 @@ class _Holdings:
         return _moment(asked, credential, REVOCATION)
 
     def _was_replaced(self, credential: DatedCredential, asked: datetime) -> bool:
-        """Whether it was replaced by then, or by the rotation that was asked for along with it.
+        """Whether it was replaced by then, or by what was asked for or pending along with it.
 
-        A renewal long after the request must leave its predecessor the overlap.
+        A renewal long after the request must leave its predecessor the overlap: status tells by
+        then that the request was acted on. If status is lost, only a rotation can still be told.
         """
         if self.current is not None and self.current.start <= asked:
+            return True
+        if self.desired.requests.revoke_is_news:
             return True
         rotation = self.desired.requests.rotate_at
         together = rotation is not None and rotation <= asked + self.policy.max_skew

@@ -67,6 +67,11 @@ class Requests:
     """Issue a new credential, unless the Secret's is younger than this."""
     revoke_previous_at: datetime | None = None
     """Retire at once what had been replaced by then."""
+    revoke_is_news: bool = False
+    """Whether that was certainly not acted on before: status, which would say so, is there.
+
+    Then a replacement that was pending when it was asked for counts, too.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
