@@ -15,8 +15,10 @@ from pathlib import Path
 from dev.cluster.kubeconfig import write_private
 from dev.sandbox.environment import Environment
 from dev.sandbox.errors import SandboxError
+from dev.sandbox.programs import console_script
 
 _CLAIM_ATTEMPTS = 10
+_EXECUTABLE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,16 @@ class Publication:
         return self.folder / "env"
 
     @property
+    def operator_command(self) -> Path:
+        """The operator's command line (`explain`, `plan`, `check`), as in its Pod."""
+        return self.folder / "fhir-app-operator"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file that a sandbox leaves here while it runs; `ready` is the first to go."""
         names = ("ready", "env", "kubeconfig", "ca.pem")
-        return (*(self.folder / name for name in names), self.operator_pid, self.operator_log)
+        named = (self.folder / name for name in names)
+        return (*named, self.operator_command, self.operator_pid, self.operator_log)
 
     def write(self, environment: Environment) -> None:
         """Write the files that tell of `environment`, `ready` last."""
@@ -52,8 +60,29 @@ class Publication:
         write_private(kubeconfig, environment.cluster.kubeconfig.read_bytes())
         ca = self.folder / "ca.pem"
         write_private(ca, environment.entra.ca_file.read_bytes())
-        write_private(self.env, _exports(environment, kubeconfig, ca).encode())
+        write_private(self.operator_command, _script(environment).encode()).chmod(_EXECUTABLE)
+        write_private(self.env, self._exports(environment, kubeconfig, ca).encode())
         write_private(self.folder / "ready", b"ready\n")
+
+    def _exports(self, environment: Environment, kubeconfig: Path, ca: Path) -> str:
+        entra = environment.entra
+        values = {
+            "KUBECONFIG": str(kubeconfig),
+            "ENTRA_URL": entra.origin,
+            "ENTRA_CA": str(ca),
+            "ENTRA_TENANT_ID": entra.tenant_id,
+            "ENTRA_USER": entra.users[0],
+            "ENTRA_ADMIN_URL": entra.admin_url,
+            "ENTRA_ADMIN_CLIENT_ID": entra.admin_client_id,
+            "ENTRA_ADMIN_CLIENT_SECRET": entra.admin_client_secret,
+            "METRICS_URL": environment.operator.metrics_url,
+        }
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+        lines.append(f'export PATH={shlex.quote(str(self.folder))}:"$PATH"')
+        if shutil.which("kubectl") is None:
+            beside = environment.cluster.kubectl_path.parent
+            lines.append(f'export PATH="$PATH":{shlex.quote(str(beside))}')
+        return "\n".join(lines) + "\n"
 
     def remove(self) -> None:
         """Remove the files, whichever of them are there."""
@@ -108,21 +137,10 @@ def _lock(publication: Publication) -> tuple[int, bool]:
     raise SandboxError(f"{folder} is removed again and again")
 
 
-def _exports(environment: Environment, kubeconfig: Path, ca: Path) -> str:
-    entra = environment.entra
-    values = {
-        "KUBECONFIG": str(kubeconfig),
-        "ENTRA_URL": entra.origin,
-        "ENTRA_CA": str(ca),
-        "ENTRA_TENANT_ID": entra.tenant_id,
-        "ENTRA_USER": entra.users[0],
-        "ENTRA_ADMIN_URL": entra.admin_url,
-        "ENTRA_ADMIN_CLIENT_ID": entra.admin_client_id,
-        "ENTRA_ADMIN_CLIENT_SECRET": entra.admin_client_secret,
-        "METRICS_URL": environment.operator.metrics_url,
-    }
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    if shutil.which("kubectl") is None:
-        beside = environment.cluster.kubectl_path.parent
-        lines.append(f'export PATH="$PATH":{shlex.quote(str(beside))}')
-    return "\n".join(lines) + "\n"
+def _script(environment: Environment) -> str:
+    operator = environment.operator
+    exports = [
+        f"export {name}={shlex.quote(value)}" for name, value in operator.environment.items()
+    ]
+    command = f'exec {shlex.quote(str(console_script("fhir-app-operator")))} "$@"'
+    return "\n".join(["#!/bin/sh", *exports, command]) + "\n"
