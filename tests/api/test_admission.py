@@ -113,6 +113,15 @@ def allowing(**clients):
             "smart": {"resourceTypes": ["Patient"]},
         }},
         PUBLIC | {"scopes": ["user/Goal.rs?code=http://loinc.org/" + "x" * 79]},
+        RESOURCE | {"resource": RESOURCE["resource"] | {
+            "assignmentRequired": True,
+            "preAuthorizedClients": {"unmanaged": "Remove", "clients": [
+                {"registrationRef": {"name": "portal"}},
+                {"registrationRef": {"name": "app"}, "scopes": ["user_impersonation"]},
+                {"appId": "24c50db1-1e11-4273-b6a0-b697f734bcb4",
+                 "scopes": ["patient/*.rs", "launch/patient"]},
+            ]},
+        }},
         PUBLIC | {"scopes": ["launch/patient", "fhirUser", "patient/*.rs", "patient/Goal.cruds"]},
         CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
         SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
@@ -364,6 +373,23 @@ REFUSED = {
                                   "spec.appRoles", "must not mix the SMART versions"),
     "a type of the presets that is none": (resource(smart={"resourceTypes": ["Foo"]}),
                                            "smart.resourceTypes[0]", "resource type of FHIR"),
+    "a pre-authorized client that is none": (
+        resource(preAuthorizedClients={"clients": [{"scopes": ["a"]}]}),
+        "clients[0].registrationRef", "exactly one of"),
+    "a pre-authorized client that is two": (
+        resource(preAuthorizedClients={"clients": [
+            {"registrationRef": {"name": "a"}, "appId": PINNED, "scopes": ["a"]}]}),
+        "clients[0].registrationRef", "exactly one of"),
+    "a pre-authorized client id without scopes": (
+        resource(preAuthorizedClients={"clients": [{"appId": PINNED}]}),
+        "clients[0].scopes", "must be set beside"),
+    "a pre-authorized client twice": (
+        resource(preAuthorizedClients={"clients": [{"registrationRef": {"name": "a"}}] * 2}),
+        "preAuthorizedClients.clients", "named once"),
+    "a pre-authorized client with two contexts": (
+        resource(preAuthorizedClients={"clients": [
+            {"registrationRef": {"name": "a"}, "scopes": ["patient/*.rs", "user/*.rs"]}]}),
+        "clients[0].scopes", "must not mix"),
     "an encoding that is none": (resource(smart={"scopeEncoding": "Slash"}),
                                  "smart.scopeEncoding", "supported values"),
     "nothing exposed": (resource(appRoles={"presets": []}, scopes={"presets": []}),

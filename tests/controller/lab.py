@@ -154,6 +154,14 @@ class Lab:
                     content_type=MERGE_PATCH)
         )  # fmt: skip
 
+    async def set_status(self, name, status):
+        """Write parts of the status, as somebody does who may."""
+        path = resource_path("fhirapp", self.namespace, name) + "/status"
+        await self.api.send(
+            Request(method="PATCH", path=path, what="status", body={"status": status},
+                    content_type=MERGE_PATCH)
+        )  # fmt: skip
+
     async def events(self, name):
         path = f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
         found = (await self.api.get(path, "events"))["items"]

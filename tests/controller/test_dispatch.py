@@ -88,3 +88,29 @@ async def test_repairs_and_renewals_are_counted():
     drift = series(registry, "fhirapp_drift_corrected_total")
     assert drift == {("display_name",): 1, ("secret",): 1}
     assert series(registry, "fhirapp_rotation_total") == {("success",): 1, ("failure",): 1}
+
+
+class Queue:
+    """What would be looked at."""
+
+    def __init__(self):
+        self.keys = []
+
+    def add(self, key):
+        self.keys.append(key)
+
+    def add_later(self, key, _delay):
+        self.keys.append(key)
+
+
+@pytest.mark.parametrize("end", [Outcome(result="gone"), Outcome(result="success", changed=True)])
+async def test_the_server_that_pre_authorizes_a_client_looks_when_that_changed(end):
+    index, server = Index(), RegistrationKey("clinic", "server")
+    clients = {"clients": [{"registrationRef": {"name": "portal"}}, {"appId": "a"}]}
+    index.update(server, {"spec": {"resource": {"preAuthorizedClients": clients}}})
+    dispatcher = Dispatcher(Passes(end), Passes(), index, Metrics(), timedelta(hours=1))
+    dispatcher.queue = Queue()
+    await dispatcher.process(KEY)
+    assert dispatcher.queue.keys == [server]
+    index.update(server, {"spec": {}})
+    assert index.pre_authorizing(KEY) == []

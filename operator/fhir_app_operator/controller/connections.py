@@ -70,6 +70,8 @@ class Connection:
     servers: Servers = field(default_factory=Servers)
     verified: dict[str, datetime] = field(default_factory=dict)
     """When each registration (by UID) was last compared with a live read."""
+    client_ids: dict[str, str] = field(default_factory=dict)
+    """The client ids of pre-authorized clients, by UID, seen to be their own."""
     unlisted: dict[str, Unlisted] = field(default_factory=dict)
     """The credentials that were seen then and that no list shows."""
     _graph_ids: PermissionIds | None = None
@@ -100,6 +102,7 @@ class Connection:
         """Drop what is remembered of a registration that is gone."""
         self.verified.pop(uid, None)
         self.unlisted.pop(uid, None)
+        self.client_ids.pop(uid, None)
         self.servers.forget(uid)
         self.own_writes.forget(uid)
 

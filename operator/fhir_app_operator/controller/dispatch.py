@@ -93,8 +93,8 @@ class Dispatcher:
                 queue.add(dependent)
             return
         if outcome.changed or outcome.result == "gone":
-            for client in self._index.clients_of(key):
-                queue.add(client)
+            for other in (*self._index.clients_of(key), *self._index.pre_authorizing(key)):
+                queue.add(other)
             tenant = self._index.tenant_of(key)
             if tenant is not None:
                 queue.add_later(TenantKey(tenant), _TENANT_DELAY)

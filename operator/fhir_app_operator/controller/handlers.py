@@ -126,8 +126,8 @@ class Triggers:
         if news is not _News.NOTHING:
             self._add(key, urgent=news is _News.CHANGE or _is_waited_for(body))
         if news is _News.CHANGE:
-            for client in self._index.clients_of(key):
-                self._add(client, urgent=True)
+            for other in (*self._index.clients_of(key), *self._index.pre_authorizing(key)):
+                self._add(other, urgent=True)
 
     def tenant(self, event: kopf.RawEvent) -> None:
         """A tenant was listed, changed or deleted."""

@@ -6,7 +6,7 @@ pass that finds nothing to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -49,6 +49,8 @@ class _References:
     uid: str
     tenant: str
     server: RegistrationKey | None
+    clients: tuple[RegistrationKey, ...] = ()
+    """Those that a server pre-authorizes."""
 
 
 class _Groups(Generic[Group]):
@@ -74,7 +76,7 @@ class _Groups(Generic[Group]):
 
 
 class Index:
-    """Which registrations refer to a server or tenant, live in a namespace, or own a Secret.
+    """Which registrations refer to a server, client or tenant, live in a namespace, own a Secret.
 
     Every answer costs as much as it is long, however many registrations there are.
 
@@ -87,6 +89,7 @@ class Index:
         self._references: dict[RegistrationKey, _References] = {}
         self._by_uid: dict[str, RegistrationKey] = {}
         self._by_server: _Groups[RegistrationKey] = _Groups()
+        self._by_client: _Groups[RegistrationKey] = _Groups()
         self._by_tenant: _Groups[str] = _Groups()
         self._by_namespace: _Groups[str] = _Groups()
 
@@ -103,6 +106,7 @@ class Index:
             server=RegistrationKey(server.get("namespace") or key.namespace, server["name"])
             if server.get("name")
             else None,
+            clients=tuple(_clients_in(key, spec)),
         )
         if self._references.get(key) == references:
             return
@@ -113,6 +117,8 @@ class Index:
         self._by_namespace.add(key.namespace, key)
         if references.server is not None:
             self._by_server.add(references.server, key)
+        for client in references.clients:
+            self._by_client.add(client, key)
 
     def forget(self, key: RegistrationKey, uid: str | None = None) -> None:
         """Drop a registration that is gone.
@@ -131,6 +137,8 @@ class Index:
         self._by_namespace.remove(key.namespace, key)
         if known.server is not None:
             self._by_server.remove(known.server, key)
+        for client in known.clients:
+            self._by_client.remove(client, key)
         self._on_forgotten(known.uid)
 
     def tenant_of(self, key: RegistrationKey) -> str | None:
@@ -146,6 +154,10 @@ class Index:
     def clients_of(self, server: RegistrationKey) -> list[RegistrationKey]:
         """Return the registrations that refer to `server`."""
         return self._by_server.of(server)
+
+    def pre_authorizing(self, client: RegistrationKey) -> list[RegistrationKey]:
+        """Return the FHIR servers that pre-authorize `client`."""
+        return self._by_client.of(client)
 
     def of_tenant(self, tenant: str) -> list[RegistrationKey]:
         """Return the registrations that refer to `tenant`."""
@@ -166,3 +178,11 @@ class Index:
     def by_uid(self, uid: str) -> RegistrationKey | None:
         """Return the registration with that UID."""
         return self._by_uid.get(uid)
+
+
+def _clients_in(key: RegistrationKey, spec: Mapping[str, Any]) -> Iterable[RegistrationKey]:
+    declared = (spec.get("resource") or {}).get("preAuthorizedClients") or {}
+    for entry in declared.get("clients") or ():
+        name = (entry.get("registrationRef") or {}).get("name")
+        if name:
+            yield RegistrationKey(key.namespace, name)

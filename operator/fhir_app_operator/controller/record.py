@@ -34,7 +34,8 @@ def succeeded(world: World, work: Pass) -> Status:
     """Return the status of a pass that left nothing to do."""
     wanted, application = work.desired, work.observed.application
     others = notices.unmanaged(wanted, application) if wanted and application else ""
-    verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others)
+    absent = wanted.application.pre_authorization.absent if wanted else ()
+    verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others, absent=absent)
     return _warned(world, work, _status(world, work, verdict, pending=False), None)
 
 

@@ -7,7 +7,7 @@ Reads only. Entra objects of the registration itself are read in `observe`, the 
 from __future__ import annotations
 
 from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import fhir_servers, following, observe
+from fhir_app_operator.controller import fhir_servers, following, observe, pre_authorized
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Stalled, Waiting
@@ -48,10 +48,11 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     issuer = await connection.openid.issuer(server.token_version)
     user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
     graph = await connection.graph_permissions() if user_flow else server.permissions
-    return desired.desired(
+    wanted = desired.desired(
         registration, work.identity, connection.directory, server, issuer, graph,
         await _defaults(connection), await _outside_credential(world, work, connection),
     )  # fmt: skip
+    return await pre_authorized.with_clients(world, work, connection, wanted)
 
 
 async def _outside_credential(

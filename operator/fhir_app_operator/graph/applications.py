@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from fhir_app_operator.errors import Stalled, Waiting
+from fhir_app_operator.graph.changes import changes_document
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
 from fhir_app_operator.graph.wire import (
@@ -23,7 +24,6 @@ from fhir_app_operator.graph.wire import (
     ApplicationDocument,
     HolderDocument,
     IssuedPasswordDocument,
-    changes_document,
     parse,
 )
 from fhir_app_operator.planning.model import (

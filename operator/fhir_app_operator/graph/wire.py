@@ -1,10 +1,10 @@
-"""Graph's JSON for applications and service principals, to and from the words of planning.
+"""Graph's JSON of applications and service principals, read into the words of planning.
 
 Strict where a gap would look like a fact: every property that a read selects must be there, and a
 collection must be a list, since "no tags" and "no credentials" lead to writes. Lenient where
 Microsoft may add something: unknown members and unknown words of an enumeration are taken. Null
 means that a property was never set. Which requests carry these documents is the business of the
-noun modules.
+noun modules; what a write sends is in `changes`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from fhir_app_operator.graph.answers import unreadable
 from fhir_app_operator.planning.desired import PermissionIds
 from fhir_app_operator.planning.model import (
     Application,
-    ApplicationChanges,
     AppRole,
     FederatedIdentityCredential,
     KeyCredential,
     PasswordCredential,
     PermissionScope,
+    PreAuthorized,
     RedirectUris,
     ResourceAccess,
 )
@@ -96,8 +96,14 @@ class _Role(Document):
     is_enabled: StrictBool
 
 
+class _PreAuthorized(Document):
+    app_id: str
+    delegated_permission_ids: list[str]
+
+
 class _Api(Document):
     requested_access_token_version: StrictInt | None
+    pre_authorized_applications: list[_PreAuthorized]
     oauth2_permission_scopes: list[_Scope] = Field(alias="oauth2PermissionScopes")
 
 
@@ -216,6 +222,7 @@ class ApplicationDocument(Document):
             token_version=api.requested_access_token_version if api else None,
             app_roles=tuple(_role(role) for role in self.app_roles),
             scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes) if api else (),
+            pre_authorized=_pre_authorized(api),
             resource_access=frozenset(_accesses(self.required_resource_access)),
             service_management_reference=self.service_management_reference,
             passwords=tuple(password.to_model() for password in self.password_credentials),
@@ -304,84 +311,20 @@ def _scope(scope: _Scope) -> PermissionScope:
     return PermissionScope(**scope.model_dump())
 
 
+def _pre_authorized(api: _Api | None) -> frozenset[PreAuthorized]:
+    """Ids in the spelling of the scopes: people may have written them in another one."""
+    return frozenset(
+        PreAuthorized(
+            app_id=each.app_id.lower(),
+            scope_ids=frozenset(map(str.lower, each.delegated_permission_ids)),
+        )
+        for each in (api.pre_authorized_applications if api else ())
+    )
+
+
 def _accesses(required: Iterable[_RequiredAccess]) -> Iterable[ResourceAccess]:
     for api in required:
         for access in api.resource_access:
             yield ResourceAccess(
                 resource_app_id=api.resource_app_id, type=access.type, id=access.id
             )
-
-
-def changes_document(changes: ApplicationChanges) -> dict[str, Any]:
-    """Return the body of a create or PATCH that makes `changes`, and nothing else."""
-    api = _without_none({
-        "requestedAccessTokenVersion": changes.token_version,
-        "oauth2PermissionScopes": _each(changes.scopes, _scope_document),
-    })  # fmt: skip
-    return _without_none({
-        "displayName": changes.display_name,
-        "notes": changes.notes,
-        "tags": _sorted(changes.tags),
-        "signInAudience": changes.sign_in_audience,
-        "identifierUris": _sorted(changes.identifier_uris),
-        "web": _platform(changes.web_redirect_uris),
-        "spa": _platform(changes.spa_redirect_uris),
-        "publicClient": _platform(changes.public_client_redirect_uris),
-        "isFallbackPublicClient": changes.is_fallback_public_client,
-        "api": api or None,
-        "appRoles": _each(changes.app_roles, _role_document),
-        "requiredResourceAccess": _required(changes.resource_access),
-        "serviceManagementReference": changes.service_management_reference,
-    })  # fmt: skip
-
-
-def _without_none(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _sorted(values: frozenset[str] | None) -> list[str] | None:
-    return None if values is None else sorted(values)
-
-
-def _platform(uris: frozenset[str] | None) -> dict[str, Any] | None:
-    return None if uris is None else {"redirectUris": sorted(uris)}
-
-
-def _each(entries: Any, render: Any) -> list[Any] | None:
-    return None if entries is None else [render(entry) for entry in entries]
-
-
-def _role_document(role: AppRole) -> dict[str, Any]:
-    return {
-        "id": role.id,
-        "value": role.value,
-        "displayName": role.display_name,
-        "description": role.description,
-        "allowedMemberTypes": sorted(role.allowed_member_types),
-        "isEnabled": role.is_enabled,
-    }
-
-
-def _scope_document(scope: PermissionScope) -> dict[str, Any]:
-    return {
-        "id": scope.id,
-        "value": scope.value,
-        "type": scope.type,
-        "adminConsentDisplayName": scope.admin_consent_display_name,
-        "adminConsentDescription": scope.admin_consent_description,
-        "userConsentDisplayName": scope.user_consent_display_name,
-        "userConsentDescription": scope.user_consent_description,
-        "isEnabled": scope.is_enabled,
-    }
-
-
-def _required(accesses: frozenset[ResourceAccess] | None) -> list[dict[str, Any]] | None:
-    if accesses is None:
-        return None
-    by_api: dict[str, list[dict[str, str]]] = {}
-    for access in sorted(accesses):
-        entries = by_api.setdefault(access.resource_app_id, [])
-        entries.append({"id": access.id, "type": access.type})
-    return [
-        {"resourceAppId": app_id, "resourceAccess": entries} for app_id, entries in by_api.items()
-    ]

@@ -51,16 +51,21 @@ class Reporter:
     generation: int
     now: datetime
 
-    def succeeded(self, message: str, *, unmanaged: str = "") -> Verdict:
+    def succeeded(
+        self, message: str, *, unmanaged: str = "", absent: Iterable[str] = ()
+    ) -> Verdict:
         """Return the conditions of a pass that left nothing to do.
 
         Args:
             message: what is in place.
             unmanaged: in words, what others made on the object and was left alone.
+            absent: in words, the clients that are to be pre-authorized and are not there yet.
         """
         synced = "Entra and the Secret are as declared"
         if unmanaged:
             synced = f"{synced}; made by others and left alone: {unmanaged}"
+        if waiting := "; ".join(absent):
+            synced = f"{synced}; not pre-authorized yet: {waiting}"
         return self._verdict(
             self._condition("Ready", "True", SUCCEEDED, message),
             self._condition("Synced", "True", SUCCEEDED, synced),

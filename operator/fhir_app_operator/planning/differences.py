@@ -9,9 +9,10 @@ from dataclasses import fields
 from functools import partial
 from typing import Final, TypeVar
 
-from fhir_app_operator.planning import permissions
+from fhir_app_operator.planning import permissions, pre_authorization
 from fhir_app_operator.planning.desired import APP_ID_TEMPLATE
 from fhir_app_operator.planning.model import (
+    CLIENT_TAG_PREFIX,
     OWNER_TAG_PREFIX,
     PERMISSION_TAG_PREFIX,
     REGISTRATION_TAG_PREFIX,
@@ -19,6 +20,7 @@ from fhir_app_operator.planning.model import (
     ApplicationChanges,
     Desired,
     Exposure,
+    PreAuthorized,
 )
 
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
@@ -53,7 +55,8 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
     wanted = desired.application
     uris, redirects = _identifier_uris(desired, live), wanted.redirect_uris
     after = permissions.next_step(wanted.exposure, live.exposure, ownership(desired, live))
-    tags = _tags(desired, live, after)
+    clients = pre_authorization.next_entries(wanted.pre_authorization, live, after)
+    tags = _tags(desired, live, after, clients)
     version = wanted.token_version
     return ApplicationChanges(
         display_name=_changed(wanted.display_name, live.display_name),
@@ -72,6 +75,7 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
         token_version=_changed(version, live.token_version or 1) if version else None,
         app_roles=_changed(after.app_roles, live.app_roles),
         scopes=_changed(after.scopes, live.scopes),
+        pre_authorized=_changed(clients, live.pre_authorized),
         resource_access=_changed(wanted.resource_access, live.resource_access),
         service_management_reference=_changed(
             wanted.service_management_reference, live.service_management_reference
@@ -90,13 +94,20 @@ def _identifier_uris(desired: Desired, live: Application) -> frozenset[str]:
     return frozenset({uri.replace(APP_ID_TEMPLATE, live.app_id)})
 
 
-_OURS: Final = (OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX, PERMISSION_TAG_PREFIX)
+_OURS: Final = (
+    OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX, PERMISSION_TAG_PREFIX, CLIENT_TAG_PREFIX,
+)  # fmt: skip
 
 
-def _tags(desired: Desired, live: Application, after: Exposure) -> frozenset[str]:
+def _tags(
+    desired: Desired, live: Application, after: Exposure, clients: frozenset[PreAuthorized]
+) -> frozenset[str]:
     """Our tags beside those of others; one of ours that went stale goes."""
+    wanted = desired.application
     others = {tag for tag in live.tags if not tag.startswith(_OURS)}
-    return desired.application.tags | others | _claims(desired, live, after)
+    claims = _claims(desired, live, after)
+    claims |= pre_authorization.claims(wanted.pre_authorization, live, clients)
+    return wanted.tags | others | claims
 
 
 def ownership(desired: Desired, live: Application) -> permissions.Ownership:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fhir_app_operator.api.v1alpha1 import Condition
-from fhir_app_operator.planning import federation
+from fhir_app_operator.planning import federation, pre_authorization
 from fhir_app_operator.planning.conditions import ABNORMAL, find
 from fhir_app_operator.planning.credentials import ours
 from fhir_app_operator.planning.differences import changed_properties, ownership
@@ -154,8 +154,10 @@ def unmanaged(desired: Desired, application: Application) -> str:
     ours_of = ownership(desired, application).is_ours
     roles = sum(e.value not in declared and not ours_of(e) for e in application.app_roles)
     scopes = sum(e.value not in declared and not ours_of(e) for e in application.scopes)
+    clients = pre_authorization.unmanaged(desired.application.pre_authorization, application)
     counts = (
         (secrets, "client secret"), (certificates, "certificate"),
         (federated, "federated credential"), (roles, "app role"), (scopes, "scope"),
+        (clients, "pre-authorized client"),
     )  # fmt: skip
     return ", ".join(f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n)

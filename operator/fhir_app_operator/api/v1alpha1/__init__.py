@@ -24,6 +24,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Scopes,
     Smart,
 )
+from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClient, PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
     FhirAppRegistration,
@@ -69,6 +70,8 @@ __all__ = [
     "IssuedCertificate",
     "LabelSelector",
     "PendingCredential",
+    "PreAuthorizedClient",
+    "PreAuthorizedClients",
     "RedirectUris",
     "RegistrationSpec",
     "RegistrationStatus",

@@ -18,6 +18,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Scopes,
     Smart,
 )
+from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
 from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients
 from fhir_app_operator.api.v1alpha1.uris import identifier_rules
@@ -103,6 +104,11 @@ class Resource(ApiModel):
         default_factory=Scopes, description="Delegated permissions, for users' clients.",
         json_schema_extra={"default": {"presets": ["UserImpersonation"]}},
     )  # fmt: skip
+    pre_authorized_clients: PreAuthorizedClients = Field(
+        default_factory=PreAuthorizedClients,
+        description="Clients whose users are not asked for consent to this server's scopes.",
+        json_schema_extra={"default": {}},
+    )
     assignment_required: bool | None = Field(
         default=None,
         description="True: only users and services that were given one of the app roles get tokens "

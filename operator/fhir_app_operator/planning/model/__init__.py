@@ -30,6 +30,8 @@ from fhir_app_operator.planning.model.application import (
     Exposure,
     MemberType,
     PermissionScope,
+    PreAuthorization,
+    PreAuthorized,
     RedirectUris,
     ResourceAccess,
 )
@@ -46,6 +48,7 @@ from fhir_app_operator.planning.model.credential import (
     Requests,
 )
 from fhir_app_operator.planning.model.identity import (
+    CLIENT_TAG_PREFIX,
     CREDENTIAL_PREFIX,
     FOLLOWED,
     OWNER_TAG_PREFIX,
@@ -62,6 +65,7 @@ from fhir_app_operator.planning.model.state import (
 )
 
 __all__ = [
+    "CLIENT_TAG_PREFIX",
     "CREDENTIAL_PREFIX",
     "FOLLOWED",
     "OWNER_TAG_PREFIX",
@@ -93,6 +97,8 @@ __all__ = [
     "PasswordCredential",
     "PermissionScope",
     "Policy",
+    "PreAuthorization",
+    "PreAuthorized",
     "Purge",
     "RecordIntent",
     "RedirectUris",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -68,6 +69,29 @@ class ResourceAccess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreAuthorized:
+    """An entry of `application.api.preAuthorizedApplications`: no consent is needed for these."""
+
+    app_id: str
+    """The client's."""
+    scope_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreAuthorization:
+    """Which clients are to get which scopes without anybody's consent."""
+
+    clients: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Values of scopes as the application exposes them, by client id."""
+    unsure: frozenset[str] = frozenset()
+    """Client ids of clients that the directory does not show: their entries stay as they are."""
+    absent: tuple[str, ...] = ()
+    """What is declared and cannot be yet, each with its reason."""
+    remove_unmanaged: bool = False
+    """Whether entries of others go, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectUris:
     """Redirect URIs by platform; order means nothing."""
 
@@ -92,6 +116,7 @@ class Application:
     token_version: int | None = None
     app_roles: tuple[AppRole, ...] = ()
     scopes: tuple[PermissionScope, ...] = ()
+    pre_authorized: frozenset[PreAuthorized] = frozenset()
     resource_access: frozenset[ResourceAccess] = frozenset()
     service_management_reference: str | None = None
     passwords: tuple[PasswordCredential, ...] = ()
@@ -166,6 +191,7 @@ class ApplicationChanges:
     token_version: int | None = None
     app_roles: tuple[AppRole, ...] | None = None
     scopes: tuple[PermissionScope, ...] | None = None
+    pre_authorized: frozenset[PreAuthorized] | None = None
     resource_access: frozenset[ResourceAccess] | None = None
     service_management_reference: str | None = None
 
@@ -193,6 +219,7 @@ class DesiredApplication:
     """Whether app roles that others made go, too."""
     remove_unmanaged_scopes: bool = False
     """Whether scopes that others made go, too."""
+    pre_authorization: PreAuthorization = field(default_factory=PreAuthorization)
     resource_access: frozenset[ResourceAccess] = frozenset()
     service_management_reference: str | None = None
     """None: left alone."""

@@ -21,6 +21,8 @@ OWNER_TAG_PREFIX: Final = f"{GROUP}/owner:"
 REGISTRATION_TAG_PREFIX: Final = f"{GROUP}/registration:"
 PERMISSION_TAG_PREFIX: Final = f"{GROUP}/permission:"
 """Before the id of a role or scope that is ours although we did not derive its id."""
+CLIENT_TAG_PREFIX: Final = f"{GROUP}/pre-authorized:"
+"""Before the client id of a client that we have pre-authorized."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
