@@ -128,7 +128,7 @@ def allowing(**clients):
         SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "clinic"}},
         RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": {
             "namespaces": ["research"], "selector": {"matchLabels": {"team": "research"}},
-        }}},
+        }, "deletionProtection": "Enabled"}},
     ],
 )  # fmt: skip
 def test_good_registrations_are_accepted(cluster, spec):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from fhir_app_operator.controller.census import Census
 from fhir_app_operator.controller.keys import Index, RegistrationKey
-from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
+from fhir_app_operator.controller.tenants import TenantReconciler
 
 
 def body(name, tenant="default"):
@@ -33,7 +34,7 @@ def seen(index, *bodies):
 
 async def test_an_incomplete_index_is_not_trusted():
     index, listing = Index(), Listing(body("a"), body("b"), body("c", "other"))
-    count = UserCount(index, listing)
+    count = Census(index, listing).of_tenant
     seen(index, body("a"))
     assert await count("default") == 2
     assert await count("default") == 2
@@ -42,7 +43,7 @@ async def test_an_incomplete_index_is_not_trusted():
 
 async def test_a_complete_index_saves_the_listing():
     index, listing = Index(), Listing(body("a"), body("b"))
-    count = UserCount(index, listing)
+    count = Census(index, listing).of_tenant
     seen(index, body("a"), body("b"))
     assert await count("default") == 2
     seen(index, body("c"))

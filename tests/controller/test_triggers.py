@@ -134,6 +134,34 @@ def test_a_relabelled_namespace_wakes_its_registrations(triggers, added):
     assert added == [("clinic/portal", True)]
 
 
+def test_a_server_counts_again_when_a_reference_to_it_comes_changes_or_goes(triggers, added):
+    steps = (
+        (registration("portal", "ADDED", server="fhir-server"), {"clinic/fhir-server"}),
+        (registration("portal", generation=2, server="fhir-server"), set()),
+        (registration("portal", generation=3, server="other"),
+         {"clinic/fhir-server", "clinic/other"}),
+        (registration("portal", "DELETED", generation=3, server="other"), {"clinic/other"}),
+    )  # fmt: skip
+    for event, woken in steps:
+        added.clear()
+        triggers.registration(event)
+        assert {key for key, urgent in added if not urgent and key != "default"} == woken
+
+
+def test_a_server_counts_again_when_a_client_s_namespace_is_relabelled(triggers, added, index):
+    event = registration("portal", "ADDED")
+    event["object"]["spec"]["fhirServerRef"] = {"name": "fhir-server", "namespace": "hospital"}
+    triggers.registration(event)
+    for labels in ({}, {"fhir": "yes"}):
+        added.clear()
+        namespace = {"metadata": {"name": "clinic", "labels": labels}}
+        triggers.namespace({"type": "MODIFIED", "object": namespace})
+        assert added == [("clinic/portal", True), ("hospital/fhir-server", False)]
+        assert index.labels_of("clinic") == labels
+    triggers.namespace({"type": "DELETED", "object": namespace})
+    assert index.labels_of("clinic") is None
+
+
 def test_what_a_relist_shows_changed_is_as_good_as_an_event(triggers, added):
     tenant = {"metadata": {"name": "default", "uid": "t", "generation": 1}}
     namespace = {"metadata": {"name": "clinic", "labels": {}}}

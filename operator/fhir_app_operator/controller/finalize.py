@@ -5,17 +5,22 @@ Needs neither the Secret nor a living namespace nor the namespace's permission, 
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 
 from fhir_app_operator.api.names import FINALIZER
-from fhir_app_operator.api.v1alpha1 import DeletionPolicy
+from fhir_app_operator.api.v1alpha1 import DeletionPolicy, DeletionProtection
 from fhir_app_operator.controller import observe, references
 from fhir_app_operator.controller.apply import apply
+from fhir_app_operator.controller.census import clients_left
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Stalled, Waiting
 from fhir_app_operator.kube.api_server import Gone
 from fhir_app_operator.planning.plan import deletion_plan
 
+_NAMED: Final = 5
+"""How many clients a message names."""
 _log = structlog.get_logger("finalize")
 
 
@@ -24,13 +29,14 @@ async def finalize(world: World, work: Pass) -> bool:
 
     Raises:
         Stalled, Waiting: something is out of reach; the finalizer stays, and the message ends in
-            the command that lets go without Entra.
+            the command that lets go without Entra. `InUse`: clients refer to a protected server.
     """
     if FINALIZER not in work.registration.metadata.finalizers:
         return False
     if work.registration.spec.deletion_policy is DeletionPolicy.ORPHAN:
         await _own_secret(world, work, owned=False)
     else:
+        await _refuse_in_use(world, work)
         try:
             await _delete(world, work)
         except (Conflict, NotLeading):
@@ -40,6 +46,26 @@ async def finalize(world: World, work: Pass) -> bool:
     await _drop_finalizer(world, work)
     world.connections.forget_registration(work.identity.uid)
     return True
+
+
+async def _refuse_in_use(world: World, work: Pass) -> None:
+    """Wait while clients refer to a FHIR server whose deletion is protected.
+
+    Raises:
+        Waiting: `InUse`.
+    """
+    resource = work.registration.spec.resource
+    if resource is None or resource.deletion_protection is not DeletionProtection.ENABLED:
+        return
+    clients = await clients_left(world, work.registration)
+    if clients:
+        more = f" and {len(clients) - _NAMED} more" if len(clients) > _NAMED else ""
+        raise Waiting(
+            "InUse",
+            f"the deletion waits for {len(clients)} registration(s) that refer to this FHIR server "
+            f"({', '.join(clients[:_NAMED])}{more}): delete them, let them refer to another one, "
+            "or set `resource.deletionProtection: Disabled`",
+        )
 
 
 async def _delete(world: World, work: Pass) -> None:

@@ -116,11 +116,15 @@ class Triggers:
         body = event["object"]
         meta = body["metadata"]
         key = RegistrationKey(meta["namespace"], meta["name"])
+        server = self._index.server_of(key)
         if event["type"] == "DELETED":
             self._release_tenant(key)
             self._index.forget(key, meta.get("uid"))
         else:
             self._index.update(key, dict(body))
+        # What a listing shows of old is in the server's count already.
+        if event["type"] is not None or _is_waited_for(body):
+            self._recount(server, self._index.server_of(key))
         self._note_waiting(key, event)
         news = self._news(event, "registration", _intent(meta))
         if news is not _News.NOTHING:
@@ -142,10 +146,14 @@ class Triggers:
     def namespace(self, event: kopf.RawEvent) -> None:
         """A namespace was listed, or its labels changed."""
         meta = event["object"]["metadata"]
-        labels = tuple(sorted((meta.get("labels") or {}).items()))
-        if self._news(event, "namespace", labels) is _News.CHANGE:
+        known = None if event["type"] == "DELETED" else (meta.get("labels") or {})
+        self._index.label(meta["name"], known)
+        if self._news(event, "namespace", tuple(sorted((known or {}).items()))) is _News.CHANGE:
             for key in self._index.in_namespace(meta["name"]):
                 self._add(key, urgent=True)
+                server = self._index.server_of(key)
+                if server is not None and server.namespace != key.namespace:
+                    self._recount(server, None)
 
     def secret(self, event: kopf.RawEvent) -> None:
         """A Secret of ours was deleted or edited, or one that a registration follows changed."""
@@ -175,6 +183,12 @@ class Triggers:
     def _add(self, key: Key, *, urgent: bool) -> None:
         if self._leading:
             self._queue(key, urgent=urgent)
+
+    def _recount(self, before: RegistrationKey | None, after: RegistrationKey | None) -> None:
+        """Let servers look how many clients they have, if a reference to them came or went."""
+        for server in (before, after) if before != after else ():
+            if server is not None:
+                self._add(server, urgent=False)
 
     def _release_tenant(self, key: RegistrationKey) -> None:
         """Let the tenant look at once: it may be waiting for its last registration to go."""

@@ -92,6 +92,18 @@ class Index:
         self._by_client: _Groups[RegistrationKey] = _Groups()
         self._by_tenant: _Groups[str] = _Groups()
         self._by_namespace: _Groups[str] = _Groups()
+        self._labels: dict[str, dict[str, str]] = {}
+
+    def label(self, namespace: str, labels: Mapping[str, str] | None) -> None:
+        """Remember the labels of `namespace`; None: it is gone."""
+        if labels is None:
+            self._labels.pop(namespace, None)
+        else:
+            self._labels[namespace] = dict(labels)
+
+    def labels_of(self, namespace: str) -> dict[str, str] | None:
+        """Return the labels of `namespace`, if it is known."""
+        return self._labels.get(namespace)
 
     def __contains__(self, key: RegistrationKey) -> bool:
         return key in self._references

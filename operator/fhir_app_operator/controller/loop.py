@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
+from fhir_app_operator.controller.census import Census
 from fhir_app_operator.controller.dispatch import Dispatcher
 from fhir_app_operator.controller.handlers import Triggers
 from fhir_app_operator.controller.keys import Index, Key, RegistrationKey, TenantKey
 from fhir_app_operator.controller.queue import WorkQueue
 from fhir_app_operator.controller.reconciler import Reconciler
-from fhir_app_operator.controller.tenants import TenantReconciler, UserCount
+from fhir_app_operator.controller.tenants import TenantReconciler
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.telemetry.metrics import Metrics
 
@@ -31,8 +32,11 @@ def build_loop(
         bound: how long a pass may take.
     """
     index = Index(world.connections.forget_registration)
-    tenants = TenantReconciler(world, UserCount(index, world.registrations))
-    dispatcher = Dispatcher(Reconciler(world), tenants, index, metrics, resync)
+    census = Census(index, world.registrations)
+    dispatcher = Dispatcher(
+        Reconciler(world, census.of_server), TenantReconciler(world, census.of_tenant), index,
+        metrics, resync,
+    )  # fmt: skip
     queue: WorkQueue[Key] = WorkQueue(
         dispatcher.process, workers=workers, bound=bound.total_seconds(), metrics=metrics.queue,
         needs=partial(server_beside, index),

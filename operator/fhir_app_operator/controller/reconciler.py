@@ -7,6 +7,7 @@ status write at most; a pass that finds nothing to do writes nothing at all.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -43,8 +44,13 @@ from fhir_app_operator.planning.plan import credential_plan, next_due, plan
 
 _MAKES: Final = (CreateApplication, RestoreApplication, RestoreServicePrincipal)
 _UNLISTED: Final = (CredentialType.CERTIFICATE, CredentialType.FEDERATED_IDENTITY)
+_RECOUNT: Final = timedelta(minutes=1)
+"""When the clients of a server are counted again if they could not be."""
 MAX_ROUNDS: Final = 25
 """Steps of one pass; more means that planning and applying disagree."""
+
+
+CountClients = Callable[[FhirAppRegistration], Awaitable[int | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,7 @@ class Outcome:
         due: how long until time alone makes another pass necessary; None: nothing is due.
         retry_after: for `waiting`: how long the other side wants to be left alone.
         throttled: for `waiting`: not even an event may try before `retry_after`.
-        changed: whether status changed, so that dependents should look.
+        changed: whether status changed, so that dependents should look; a count of them is no news.
         repaired: what had drifted and was put right, by property or object.
         rotation: how a renewal that was due ended, `success` or `failure`.
         registration: the object as it was at the end.
@@ -79,10 +85,17 @@ def _is_held(tenant: EntraTenant) -> bool:
 
 
 class Reconciler:
-    """Keeps one registration's application and Secret in the declared state."""
+    """Keeps one registration's application and Secret in the declared state.
 
-    def __init__(self, world: World) -> None:
+    Args:
+        world: the gateways.
+        count_clients: how many registrations refer to a FHIR server, for status; its answer
+            is None while that is not known. None: status has no count.
+    """
+
+    def __init__(self, world: World, count_clients: CountClients | None = None) -> None:
         self._world = world
+        self._count_clients = count_clients
         self._log = structlog.get_logger("reconciler")
 
     async def reconcile(self, key: RegistrationKey) -> Outcome:
@@ -294,8 +307,10 @@ class Reconciler:
         retry_after: float | None = None, throttled: bool = False,
     ) -> Outcome:  # fmt: skip
         """Write `status` if it says anything new: the one exit of every pass."""
-        changed = status != work.registration.status
-        if changed:
+        before = work.registration.status
+        changed = status != before
+        status, due = await self._counted(work.registration, status, due)
+        if status != before:
             try:
                 await write_status(self._world, work, status)
             except (Conflict, NotLeading) as not_now:
@@ -306,6 +321,19 @@ class Reconciler:
             changed=changed, repaired=repaired, registration=work.registration,
             rotation=notices.rotation(work.applied, work.underway),
         )  # fmt: skip
+
+    async def _counted(
+        self, registration: FhirAppRegistration, status: record.Status, due: timedelta | None
+    ) -> tuple[record.Status, timedelta | None]:
+        """Return `status` of a server with its number of clients, and when to look again."""
+        terminating = registration.metadata.deletion_timestamp is not None
+        count = self._count_clients
+        if count is None or registration.spec.type is not AppType.RESOURCE or terminating:
+            return status, due
+        clients = await count(registration)
+        if clients is None:
+            return status, min(due, _RECOUNT) if due else _RECOUNT
+        return status.model_copy(update={"clients": clients}), due
 
     async def _tell(self, work: Pass) -> tuple[str, ...]:
         """Publish what is worth an event; return what was repaired without being asked."""

@@ -6,51 +6,22 @@ Sends no Graph request; the registrations' own passes do.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from fhir_app_operator.api.names import FINALIZER, IN_USE_FINALIZER
 from fhir_app_operator.api.v1alpha1 import EntraTenant, TenantStatus
-from fhir_app_operator.controller.keys import Index, RegistrationKey
+from fhir_app_operator.controller.census import uses_tenant
 from fhir_app_operator.controller.reconciler import Outcome
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.kube.api_server import Gone
-from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.planning.conditions import Reporter
 
 _PERMANENT: Final = frozenset({700016, 7000215, 7000222, 7000216, 90002, 700213, 700211})
 """AADSTS codes of a sign-in that stays refused until a person changes something."""
-
-
-class UserCount:
-    """How many registrations refer to a tenant, for its status.
-
-    Lists them until a listing has nothing that the index lacks; from then on the watches keep the
-    index complete, and its answer saves megabytes in a large cluster.
-    """
-
-    def __init__(self, index: Index, registrations: Registrations) -> None:
-        self._index = index
-        self._registrations = registrations
-        self._is_complete = False
-
-    async def __call__(self, tenant: str) -> int:
-        """Return the number of registrations of `tenant`.
-
-        Raises:
-            Waiting: the API server is out of reach.
-        """
-        if self._is_complete:
-            return self._index.count_of_tenant(tenant)
-        users, is_complete = 0, True
-        async for body in self._registrations.all():
-            users += _uses(body, tenant)
-            is_complete = is_complete and _key(body) in self._index
-        self._is_complete = is_complete
-        return users
 
 
 class TenantReconciler:
@@ -79,13 +50,13 @@ class TenantReconciler:
         return await self._record(tenant, error, await self._count(name))
 
     async def _listed(self, name: str) -> int:
-        found = [_uses(body, name) async for body in self._world.registrations.all()]
+        found = [uses_tenant(body, name) async for body in self._world.registrations.all()]
         return sum(found)
 
     async def _holders(self, name: str) -> int:
         """How many registrations need the tenant called `name` for their deletion."""
         found = [
-            _uses(body, name) and FINALIZER in (body["metadata"].get("finalizers") or ())
+            uses_tenant(body, name) and FINALIZER in (body["metadata"].get("finalizers") or ())
             async for body in self._world.registrations.all()
         ]
         return sum(found)
@@ -164,12 +135,3 @@ class TenantReconciler:
         except Conflict:
             return Outcome(result="waiting", retry_after=0.0)
         return Outcome(result="gone")
-
-
-def _key(body: dict[str, Any]) -> RegistrationKey:
-    return RegistrationKey(body["metadata"]["namespace"], body["metadata"]["name"])
-
-
-def _uses(body: dict[str, Any], tenant: str) -> bool:
-    reference = (body.get("spec") or {}).get("tenantRef") or {}
-    return bool(reference.get("name", "default") == tenant)

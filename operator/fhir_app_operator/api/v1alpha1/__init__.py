@@ -34,7 +34,11 @@ from fhir_app_operator.api.v1alpha1.registration import (
 from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import UnmanagedPolicy
 from fhir_app_operator.api.v1alpha1.selector import LabelSelector
-from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, ServerReference
+from fhir_app_operator.api.v1alpha1.server_reference import (
+    AllowedClients,
+    DeletionProtection,
+    ServerReference,
+)
 from fhir_app_operator.api.v1alpha1.status import (
     CredentialState,
     CredentialStatus,
@@ -64,6 +68,7 @@ __all__ = [
     "CustomAppRole",
     "CustomScope",
     "DeletionPolicy",
+    "DeletionProtection",
     "EntraTenant",
     "Federated",
     "FhirAppRegistration",

@@ -54,6 +54,7 @@ _REGISTRATION_COLUMNS: Final = (
     _column("Message", _condition("Ready", "message"), wide=True),
     _column("Tenant", ".spec.tenantRef.name", wide=True),
     _column("Object-ID", ".status.objectId", wide=True),
+    _column("Clients", ".status.clients", "integer", wide=True),
 )
 _TENANT_COLUMNS: Final = (
     _column("Tenant-ID", ".spec.tenantId"),

@@ -20,7 +20,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
 )
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
-from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients
+from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, DeletionProtection
 from fhir_app_operator.api.v1alpha1.uris import identifier_rules
 
 
@@ -122,4 +122,9 @@ class Resource(ApiModel):
     allowed_clients: AllowedClients | None = Field(
         default=None,
         description="Other namespaces whose registrations may refer to this server. Default: none.",
+    )
+    deletion_protection: DeletionProtection = Field(
+        default=DeletionProtection.DISABLED,
+        description="`Enabled`: the deletion of this registration waits while others refer to it; "
+        "not with `deletionPolicy: Orphan`.",
     )

@@ -5,6 +5,7 @@ What a reference comes to is found out in `controller.fhir_servers`.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -18,6 +19,13 @@ from fhir_app_operator.api.v1alpha1.schema import (
     rules,
 )
 from fhir_app_operator.api.v1alpha1.selector import LabelSelector
+
+
+class DeletionProtection(StrEnum):
+    """Whether a FHIR server may go while registrations refer to it."""
+
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
 
 
 class ServerReference(NameReference):

@@ -66,6 +66,9 @@ class RegistrationStatus(ApiModel):
     secret_name: str | None = _identifier("The Secret that was written.")
     audience: str | None = _identifier("The `aud` claim of the server's tokens.")
     authority: str | None = _identifier("The authority that signs the server's tokens.")
+    clients: int | None = Field(
+        default=None, ge=0, description="How many registrations refer to this FHIR server."
+    )
     credentials: Annotated[
         tuple[CredentialStatus, ...],
         Field(
