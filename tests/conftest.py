@@ -8,12 +8,17 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from dev.cluster.control_plane import ControlPlane, running_control_plane
 
 # Without this pytest-asyncio 1.5 leaks an event loop where sync and async tests mix, and the
 # warning about it, an error here, ends the run with a misleading message.
 asyncio.set_event_loop(None)
+
+# No test may depend on how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
