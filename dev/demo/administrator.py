@@ -6,7 +6,7 @@ each application's `requiredResourceAccess`.
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,18 +92,27 @@ class Administrator:
         return document
 
 
-@contextmanager
-def signed_in(entra: Entra, trust: Trust) -> Iterator[Administrator]:
+def signed_in(entra: Entra, trust: Trust) -> AbstractContextManager[Administrator]:
     """The administrator's tool, signed in with its own client secret."""
+    return administrator_at(
+        entra.origin, entra.tenant_id, entra.admin_client_id, entra.admin_client_secret, trust
+    )
+
+
+@contextmanager
+def administrator_at(
+    origin: str, tenant_id: str, client_id: str, client_secret: str, trust: Trust
+) -> Iterator[Administrator]:
+    """The same, for an Entra of which no more is known."""
     token = application_token(
         trust,
-        authority=f"{entra.origin}/{entra.tenant_id}",
-        client_id=entra.admin_client_id,
-        client_secret=entra.admin_client_secret,
+        authority=f"{origin}/{tenant_id}",
+        client_id=client_id,
+        client_secret=client_secret,
         scope=f"{_GRAPH}/.default",
     )
     with httpx.Client(
-        base_url=f"{entra.origin}/v1.0",
+        base_url=f"{origin}/v1.0",
         headers={"Authorization": f"Bearer {token}"},
         verify=trust.context(),
         trust_env=False,

@@ -29,6 +29,8 @@ The sandbox is ready. In another terminal, in this folder:
   kubectl apply -k examples/clinic
   kubectl get fhirapp -A -w
   kubectl get secret -n clinic portal-entra -o yaml
+  sandbox consent clinic/ingest             # be an administrator of the tenant
+  sandbox sign-in clinic/ingest             # be the client, with nothing but its Secret
   fhir-app-operator plan -n clinic portal   # the operator's own command line
   curl -s --cacert "$ENTRA_CA" "$ENTRA_ADMIN_URL/requests"   # what Entra was asked, by whom
   curl -s "$METRICS_URL"
@@ -45,8 +47,8 @@ Ctrl-C ends it, and nothing of it stays.
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".sandbox"),
     show_default=True,
-    help="Where kubeconfig, ca.pem, env, fhir-app-operator, operator.pid, operator.log and, "
-    "last, ready go.",
+    help="Where kubeconfig, ca.pem, env, two commands, operator.pid, operator.log and, last, "
+    "ready go.",
 )
 def main(folder: Path) -> None:
     """Run a cluster, an emulated Entra and the operator until Ctrl-C or SIGTERM."""

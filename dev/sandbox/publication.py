@@ -7,18 +7,20 @@ import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster.kubeconfig import write_private
-from dev.sandbox.environment import Environment
+from dev.sandbox.environment import ROOT, Environment
 from dev.sandbox.errors import SandboxError
 from dev.sandbox.programs import console_script
 
 _CLAIM_ATTEMPTS = 10
 _EXECUTABLE = 0o700
+_PLAY = "dev.demo.play"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,17 @@ class Publication:
         return self.folder / "fhir-app-operator"
 
     @property
+    def play_command(self) -> Path:
+        """The command `sandbox`: the people and programs around the operator."""
+        return self.folder / "sandbox"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file that a sandbox leaves here while it runs; `ready` is the first to go."""
         names = ("ready", "env", "kubeconfig", "ca.pem")
         named = (self.folder / name for name in names)
-        return (*named, self.operator_command, self.operator_pid, self.operator_log)
+        commands = (self.operator_command, self.play_command)
+        return (*named, *commands, self.operator_pid, self.operator_log)
 
     def write(self, environment: Environment) -> None:
         """Write the files that tell of `environment`, `ready` last."""
@@ -60,7 +68,9 @@ class Publication:
         write_private(kubeconfig, environment.cluster.kubeconfig.read_bytes())
         ca = self.folder / "ca.pem"
         write_private(ca, environment.entra.ca_file.read_bytes())
-        write_private(self.operator_command, _script(environment).encode()).chmod(_EXECUTABLE)
+        operator = str(console_script("fhir-app-operator"))
+        _write_script(self.operator_command, environment.operator.environment, operator)
+        _write_script(self.play_command, {"PYTHONPATH": str(ROOT)}, sys.executable, "-m", _PLAY)
         write_private(self.env, self._exports(environment, kubeconfig, ca).encode())
         write_private(self.folder / "ready", b"ready\n")
 
@@ -137,10 +147,7 @@ def _lock(publication: Publication) -> tuple[int, bool]:
     raise SandboxError(f"{folder} is removed again and again")
 
 
-def _script(environment: Environment) -> str:
-    operator = environment.operator
-    exports = [
-        f"export {name}={shlex.quote(value)}" for name, value in operator.environment.items()
-    ]
-    command = f'exec {shlex.quote(str(console_script("fhir-app-operator")))} "$@"'
-    return "\n".join(["#!/bin/sh", *exports, command]) + "\n"
+def _write_script(path: Path, environment: Mapping[str, str], *command: str) -> None:
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    run = f'exec {shlex.join(command)} "$@"'
+    write_private(path, "\n".join(["#!/bin/sh", *exports, run, ""]).encode()).chmod(_EXECUTABLE)
