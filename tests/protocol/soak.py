@@ -1,12 +1,14 @@
 """All pairs and as many seeds as there is time for: `python -m tests.protocol.soak`.
 
-Prints what was played and what broke, with what it takes to play it again; exits 1 if anything did.
+Prints what was played and what broke, with what it takes to play it again; exits 1 if anything
+did. Ctrl-C ends it early and shows what was played by then.
 """
 
 import argparse
 import itertools
 import multiprocessing
 import random
+import signal
 import sys
 import time
 import warnings
@@ -14,6 +16,7 @@ from collections import Counter
 
 from jwt.warnings import InsecureKeyLengthWarning
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tests.protocol import plans
@@ -75,18 +78,34 @@ def soak(minutes, kinds, jobs, first_seed):
     """Play for that long; return counts of plans, runs and failures by (kind, scenario)."""
     known, runs, failures = Counter(), Counter(), []
     end = time.monotonic() + minutes * 60
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        found, every = tasks(pool, kinds, first_seed)
-        known.update((kind, name) for kind, name, _ in found)
-        while time.monotonic() < end:
-            chunk = list(itertools.islice(every, _CHUNK * jobs))
-            if not chunk:
-                break
-            for task, violations in pool.imap_unordered(play, chunk):
-                runs[task[:2]] += 1
-                if violations:
-                    failures.append((task, violations))
+    with multiprocessing.get_context("fork").Pool(jobs, _leave_ctrl_c_alone) as pool, _bar() as bar:
+        showing = bar.add_task("enumerating plans", total=None, red=0)
+        try:
+            found, every = tasks(pool, kinds, first_seed)
+            known.update((kind, name) for kind, name, _ in found)
+            total = None if "seeds" in kinds else len(found)
+            bar.update(showing, description="runs", total=total)
+            while chunk := list(itertools.islice(every, _CHUNK * jobs)):
+                if time.monotonic() >= end:
+                    break
+                for task, violations in pool.imap_unordered(play, chunk):
+                    runs[task[:2]] += 1
+                    if violations:
+                        failures.append((task, violations))
+                    bar.update(showing, advance=1, red=len(failures))
+        except KeyboardInterrupt:
+            pool.terminate()
     return known, runs, failures
+
+
+def _leave_ctrl_c_alone():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _bar():
+    columns = "{task.description}", BarColumn(), "{task.completed:.0f}", TimeElapsedColumn()
+    red = TextColumn("{task.fields[red]} with violations")
+    return Progress(*columns, red, console=Console(stderr=True))
 
 
 def mutations():
