@@ -7,6 +7,7 @@ BENCH_SIZES ?= 100 1000
 BENCH_ARGS ?=
 SOAK_MINUTES ?= 5
 SOAK_ARGS ?=
+KILLS ?= 50
 
 VENV := .venv
 CLIENTS := .venv-clients
@@ -16,7 +17,7 @@ SOURCES := operator dev tests benchmarks
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test test-clients soak bench check generate format clean
+.PHONY: help demo sandbox test test-clients soak kills bench check generate format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ test-clients: $(CLIENTS)/.installed  ## the emulator under Azure CLI, in an envi
 
 soak: $(INSTALLED)  ## the protocol under pairs of faults and random journeys (SOAK_MINUTES=5)
 	@exec $(RUN)/python -m tests.protocol.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+
+kills: $(INSTALLED)  ## the operator killed in the middle of waves of work, on the real API server (KILLS=50)
+	$(RUN)/python -m dev.cluster build
+	KILLS=$(KILLS) $(RUN)/pytest -s tests/kills $(PYTEST_ARGS)
 
 bench: $(INSTALLED)  ## fleets of registrations applied at once (BENCH_SIZES="100 1000")
 	$(RUN)/python -m dev.cluster build

@@ -1,6 +1,6 @@
 """The operator's process killed with SIGKILL in the middle of its work, in bad weather.
 
-`KILLS` says how often in each wave (`make soak`: 50); `SEED` gives other moments.
+`KILLS` says how often in each wave (`make kills`: 50); `SEED` gives other moments.
 """
 
 import os

@@ -55,7 +55,8 @@ class Wave:
         return answer.json() if answer.content else None
 
     def life(self):
-        """Start the operator in bad weather and kill it at a random moment."""
+        """Start the operator, let the weather turn and kill it at a random moment."""
+        self._clear()  # at start it ends by itself if the API server is out of reach: no kill then
         self.operator.start()
         self._worsen()
         time.sleep(self.random.uniform(0.0, LIFE))  # the moment of death, not a wait for anything
@@ -66,8 +67,6 @@ class Wave:
     def _worsen(self):
         """Drop connections, delay or lose answers on one side or the other, or do nothing."""
         proxy = self.environment.proxy
-        proxy.let_through()
-        self.directory("DELETE", "/faults")
         match self.random.randrange(5):
             case 0:
                 proxy.delay(0.05)
@@ -87,9 +86,12 @@ class Wave:
 
     def calm(self):
         """End all faults and let the operator finish."""
+        self._clear()
+        self.operator.start()
+
+    def _clear(self):
         self.environment.proxy.let_through()
         self.directory("DELETE", "/faults")
-        self.operator.start()
 
     def days_pass(self, days):
         """Do what the operator does by and by: a pass over everything, each day one.

@@ -16,7 +16,7 @@ from collections import Counter
 
 from jwt.warnings import InsecureKeyLengthWarning
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tests.protocol import plans
@@ -92,6 +92,7 @@ def soak(minutes, kinds, jobs, first_seed):
                     runs[task[:2]] += 1
                     if violations:
                         failures.append((task, violations))
+                        bar.console.print(_told(task, violations), markup=False)
                     bar.update(showing, advance=1, red=len(failures))
         except KeyboardInterrupt:
             pool.terminate()
@@ -103,7 +104,7 @@ def _leave_ctrl_c_alone():
 
 
 def _bar():
-    columns = "{task.description}", BarColumn(), "{task.completed:.0f}", TimeElapsedColumn()
+    columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     red = TextColumn("{task.fields[red]} with violations")
     return Progress(*columns, red, console=Console(stderr=True))
 
@@ -135,8 +136,13 @@ def report(known, runs, failures):
     total = sum(runs.values())
     table.add_row("all", "", str(sum(known.values())), str(total), str(len(failures)))
     console.print(table)
-    for (kind, name, what), violations in failures[:_SHOWN]:
-        console.print(f"{kind} {name} {what!r}: {violations[0]}", markup=False)
+    for failure in failures[:_SHOWN]:
+        console.print(_told(*failure), markup=False)
+
+
+def _told(task, violations):
+    kind, name, what = task
+    return f"{kind} {name} {what!r}: {violations[0]}"
 
 
 def main():
