@@ -141,6 +141,27 @@ def test_an_intent_that_came_to_nothing_gives_its_place_up_early():
     assert [a.key_id for a in credential_plan(WANTED, world, NOW, POLICY)] == ["x1"]
 
 
+def test_what_the_secret_never_showed_gives_way_before_the_live_one_expires():
+    wanted = desired("Service", credential={"clientSecret": {"duration": "48h", "overlap": "24h"}})
+    live = password("live", "n1", NOW - 30 * HOUR, lifetime=48 * HOUR)
+    lost = [password(f"x{i}", f"x{i}", NOW - HOUR + i * MINUTE) for i in range(2)]
+    world = holding(live, *lost, key_id="live", written_at=live.start)
+    world = replace(world, retired={"x0": NOW, "x1": NOW})
+    overdue = live.end - 8 * HOUR
+    found = issue(world, wanted)
+    assert (found.at, found.crowded) == (overdue, True)
+    assert [a.key_id for a in credential_plan(wanted, world, overdue, POLICY)] == ["x0", "x1"]
+
+
+def test_what_was_published_since_keeps_its_place():
+    wanted = desired("Service", credential={"clientSecret": {"duration": "48h", "overlap": "24h"}})
+    live = password("live", "n1", NOW - 30 * HOUR, lifetime=48 * HOUR)
+    newer = [password(f"x{i}", f"x{i}", NOW - HOUR + i * MINUTE) for i in range(2)]
+    world = holding(live, *newer, key_id="live", written_at=NOW)
+    world = replace(world, retired={"x0": NOW, "x1": NOW})
+    assert issue(world, wanted).at == NOW + DAY
+
+
 # --- rotation on request --------------------------------------------------------------------
 def rotating(at, **more):
     return replace(WANTED, requests=Requests(rotate_at=at), **more)

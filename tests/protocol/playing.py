@@ -51,7 +51,8 @@ async def _play(scenario, start, plan, parts):
         def done():
             return scenario.goal(world) and not world.calls.pending
 
-        if not await world.until(done, scenario.within + HOUR) and not scenario.goal(world):
+        within = scenario.within + HOUR + (scenario.crowded if len(plan) > 1 else timedelta(0))
+        if not await world.until(done, within) and not scenario.goal(world):
             oracle.fail("L1", "not as it should be, long after the last fault")
         calls = len(world.calls.history)
         world.calls.plan.clear()

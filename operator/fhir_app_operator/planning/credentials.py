@@ -106,8 +106,13 @@ def renew_at(policy: IssuePolicy, credential: DatedCredential, uid: str) -> date
 
 
 def is_overdue(policy: IssuePolicy, start: datetime, end: datetime, now: datetime) -> bool:
-    """Whether the end is near and the renewal long past its time: half of the margin is gone."""
-    return end - margin(policy, end - start) / 2 <= now < end
+    """Whether the end is near and the renewal long past its time."""
+    return overdue_at(policy, start, end) <= now < end
+
+
+def overdue_at(policy: IssuePolicy, start: datetime, end: datetime) -> datetime:
+    """Return when a renewal that was not possible becomes urgent: half of the margin is gone."""
+    return end - margin(policy, end - start) / 2
 
 
 def share(what: str) -> float:

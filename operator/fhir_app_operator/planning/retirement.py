@@ -18,6 +18,7 @@ from fhir_app_operator.planning.credentials import (
     REVOCATION,
     is_federated,
     ours,
+    overdue_at,
     overlap,
     published,
     switch_ends,
@@ -204,11 +205,27 @@ class _Holdings:
         return together and rotation is not None and credential.start < rotation
 
     def _by_need(self, credential: DatedCredential) -> Moment | None:
-        """The one of an intent that came to nothing goes early if the next needs its place."""
+        """One that came to nothing goes early if the next needs its place."""
         intent = self.observed.intent
-        if intent is None or len(self.own) < MOST or not self._came_to_nothing(credential):
+        if len(self.own) < MOST:
             return None
-        return _moment(intent.requested_at + self.policy.in_flight, credential, _UNCLAIMED)
+        if intent is not None and self._came_to_nothing(credential):
+            return _moment(intent.requested_at + self.policy.in_flight, credential, _UNCLAIMED)
+        return self._by_age_of_current(credential)
+
+    def _by_age_of_current(self, credential: DatedCredential) -> Moment | None:
+        """What the Secret never showed gives way before what it shows expires.
+
+        The Secret was written before it was issued, so it never held it, unless it was restored
+        from a backup. That is borne, since workloads would else run into the end of theirs.
+        """
+        current, written_at = self.current, self._written_at
+        unseen = credential.start > written_at + self.policy.max_skew
+        if current is None or not unseen or not isinstance(self.wanted, IssuePolicy):
+            return None
+        at = overdue_at(self.wanted, current.start, current.end)
+        settled = credential.start + self.policy.in_flight
+        return _moment(max(at, settled), credential, _UNCLAIMED)
 
     def _came_to_nothing(self, credential: DatedCredential) -> bool:
         """Whether it belongs to the intent of an earlier pass, which a success would have cleared.
