@@ -102,6 +102,31 @@ async def test_a_new_certificate_overlaps_with_the_former_one(lab, follower, fir
     assert reported["state"] == "Active"
 
 
+async def test_certificates_that_change_every_hour_do_not_pile_up(lab, follower):
+    for _ in range(3):
+        former = await lab.live_key_id(follower)
+        await renew(lab, pair())
+        await lab.settle(follower)
+        kept = [entry["keyId"] for entry in (await lab.application(follower))["keyCredentials"]]
+        assert set(kept) == {former, await lab.live_key_id(follower)}
+        lab.pass_time(timedelta(hours=1))
+
+
+async def test_a_secret_that_came_before_goes_although_the_certificate_changes_every_day(
+    lab, service, first
+):
+    await keep(lab, first)
+    data = await lab.secret(service)
+    await lab.patch("fhirapp", service, {"spec": {"credential": FOLLOWED}})
+    for _ in range(3):
+        await lab.settle(service)
+        assert lab.emulator.directory.accepts(data["AZURE_CLIENT_ID"], data["AZURE_CLIENT_SECRET"])
+        lab.pass_time(timedelta(hours=11))
+        await renew(lab, pair())
+    await lab.settle(service)
+    assert (await lab.application(service))["passwordCredentials"] == []
+
+
 async def test_one_that_comes_back_is_registered_anew(lab, follower, first, second):
     await renew(lab, second)
     await lab.settle(follower)

@@ -7,7 +7,12 @@ import pytest
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning import following, issuance, retirement
-from fhir_app_operator.planning.model import Application, Observed, SecretState
+from fhir_app_operator.planning.model import (
+    Application,
+    FederatedIdentityCredential,
+    Observed,
+    SecretState,
+)
 from tests.planning.worlds import (
     CERTIFICATE,
     FOLLOWED,
@@ -22,6 +27,7 @@ from tests.planning.worlds import (
 from tests.planning.worlds import following as certificate
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 WANTED = desired("Service", credential=FOLLOWED, follows=certificate())
 KEY_ID = identity().key_id(WANTED.credential.nonce)
 REGISTERED = key(KEY_ID, WANTED.credential.nonce, NOW - 2 * DAY)
@@ -93,3 +99,31 @@ def test_one_action_leads_to_a_secret_that_tells_of_it():
     world.apply(action)
     assert following.due(WANTED, world.observed, NOW, POLICY) == ()
     assert world.observed.secret.expires_at == WANTED.credential.end
+
+
+def test_what_a_certificate_replaced_goes_in_time_although_that_one_changes_all_the_time():
+    secret = password("k1", "n1", NOW - 9 * DAY)
+    trust = FederatedIdentityCredential(
+        name=f"{identity().federated_prefix}{'0' * 16}", issuer="i", subject="s", audience="a"
+    )
+    world = observed(secret, REGISTERED, written_at=NOW)
+    world = replace(
+        world, application=world.application.with_federated(trust),
+        retired={"k1": NOW - HOUR, trust.name: NOW - 2 * HOUR},
+    )  # fmt: skip
+    found = {action.key_id: at for at, action in retirement.revocations(WANTED, world, NOW, POLICY)}
+    assert found == {"k1": NOW - HOUR + DAY, trust.name: NOW - 2 * HOUR + DAY}
+
+
+def test_only_one_former_certificate_stays_however_often_it_changes():
+    secret = password("k1", "n1", NOW - HOUR)
+    former = [key(f"c{n}", f"followed-{n}", NOW - (5 - n) * HOUR) for n in range(4)]
+    current = key("c9", "followed-9", NOW - HOUR / 2)
+    world = observed(secret, *former, current, held="c9", written_at=NOW - HOUR / 2)
+    found = retirement.revocations(WANTED, world, NOW, POLICY)
+    at_once = {action.key_id for at, action in found if at <= NOW}
+    assert at_once == {"c0", "c1", "c2"}
+    registered = replace(REGISTERED, start=NOW)
+    in_flight = observed(former[3], current, registered, held="c9", written_at=NOW - HOUR / 2)
+    found = retirement.revocations(WANTED, in_flight, NOW, POLICY)
+    assert [action.key_id for at, action in found if at <= NOW] == []

@@ -87,7 +87,7 @@ async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool
         recorded_object_id=status.object_id,
         recorded_app_id=status.app_id,
         intent=_intent(status),
-        retired={c.key_id: c.retired_at for c in status.credentials if c.retired_at},
+        retired=_retired(work),
     )
     return True
 
@@ -164,7 +164,7 @@ async def observe_entra(world: World, work: Pass, connection: Connection) -> Non
         recorded_object_id=status.object_id,
         recorded_app_id=status.app_id,
         intent=_intent(status),
-        retired={c.key_id: c.retired_at for c in status.credentials if c.retired_at},
+        retired=_retired(work),
         deleted_application_id=binned.object_id if binned else None,
         **_missing(work.registration, application or binned, world.clock(), world.policy),
     )
@@ -271,6 +271,13 @@ def _missing(
     young = made is None or now - made < 4 * policy.replication_window
     needed = policy.doubt if young else _SETTLED_NEGATIVES
     return {"missing_since": since, "missing_for_sure": now - since >= needed}
+
+
+def _retired(work: Pass) -> dict[str, datetime]:
+    """Since when credentials are out of the Secret; what status says of the one in it is past."""
+    held = work.observed.secret.key_id if work.observed.secret else None
+    known = work.registration.status.credentials
+    return {c.key_id: c.retired_at for c in known if c.retired_at and c.key_id != held}
 
 
 def _intent(status: RegistrationStatus) -> Intent | None:

@@ -17,6 +17,7 @@ from fhir_app_operator.planning.model import (
     CredentialPolicy,
     DatedCredential,
     Desired,
+    Following,
     IssuePolicy,
     Observed,
     Policy,
@@ -66,6 +67,22 @@ def switch_ends(
     if asked is not None and asked < ends and (requests.revoke_is_news or asked >= written_at):
         return asked, REVOCATION
     return ends, OVERLAP_ENDED
+
+
+def replaced_at(
+    policy: CredentialPolicy, observed: Observed, key_id: str, written_at: datetime
+) -> datetime:
+    """Return since when the credential of that key id counts as replaced by the Secret's.
+
+    Args:
+        policy: what is wanted.
+        observed: the world.
+        key_id: the key id, or the name of a federated credential.
+        written_at: when the Secret's credential was published.
+    """
+    if not isinstance(policy, Following):
+        return written_at
+    return min(written_at, observed.retired.get(key_id, written_at))
 
 
 def certificate_settles(observed: Observed, policy: Policy) -> datetime | None:

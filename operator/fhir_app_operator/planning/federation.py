@@ -22,6 +22,7 @@ from fhir_app_operator.planning.model import (
     IssuePolicy,
     Observed,
     Registration,
+    Requests,
     RevokeCredential,
     SetFederatedIdentityCredential,
 )
@@ -153,11 +154,19 @@ def revocations(desired: Desired, observed: Observed, now: datetime) -> list[
                 return []
             if current.type is not desired.credential.type:
                 return []
-            wanted, requests = desired.credential, desired.requests
-            at, reason = credentials.switch_ends(wanted, requests, secret.written_at)
-            return [(at, revoke(each, reason)) for each in own]
+            return [_ending(desired.credential, desired.requests, observed, each, secret.written_at)
+                    for each in own]  # fmt: skip
         case None:
             return [(now, revoke(each)) for each in own]
+
+
+def _ending(
+    wanted: IssuePolicy | Following, requests: Requests, observed: Observed,
+    credential: FederatedIdentityCredential, written_at: datetime,
+) -> tuple[datetime, RevokeCredential]:  # fmt: skip
+    since = credentials.replaced_at(wanted, observed, credential.name, written_at)
+    at, reason = credentials.switch_ends(wanted, requests, since)
+    return at, revoke(credential, reason)
 
 
 def revoke(

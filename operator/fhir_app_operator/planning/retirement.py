@@ -1,7 +1,9 @@
 """When a credential goes, and why; what may still be in use stays.
 
 The promise: nothing of ours stays in the directory that no Secret holds, and nothing goes that a
-workload may still use. Retirement counts from the Secret's `written-at`, never from status.
+workload may still use. Retirement counts from the Secret's `written-at`, never from status; but for
+what a followed certificate replaced: that one may change more often than an overlap is long, and
+each time its moment would move on.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from fhir_app_operator.planning.credentials import (
     overdue_at,
     overlap,
     published,
+    replaced_at,
     switch_ends,
 )
 from fhir_app_operator.planning.model import (
@@ -39,6 +42,7 @@ from fhir_app_operator.planning.model import (
 
 UNMANAGED: Final = "CredentialUnmanaged"
 _UNCLAIMED: Final = "CredentialUnclaimed"
+_OUTPACED: Final = "CertificateOutpaced"
 Moment = tuple[datetime, RevokeCredential]
 
 
@@ -134,7 +138,7 @@ class _Holdings:
         for credential in self.own:
             if credential.key_id in kept:
                 continue
-            rules = (self._by_age, self._by_request, self._by_need)
+            rules = (self._by_age, self._by_request, self._by_need, self._by_pace)
             moments = [found for rule in rules if (found := rule(credential)) is not None]
             if moments:
                 yield min(moments, key=lambda moment: moment[0])
@@ -159,7 +163,8 @@ class _Holdings:
         """After its overlap if it was replaced, after a grace if the Secret never showed it."""
         current, length = self.current, overlap(self.wanted)
         if current is not None and credential.start <= current.start:
-            at = min(self._written_at + length, max(credential.end, current.start))
+            since = replaced_at(self.wanted, self.observed, credential.key_id, self._written_at)
+            at = min(since + length, max(credential.end, current.start))
             return _moment(at, credential, OVERLAP_ENDED)
         if current is None and self._is_in_use(credential):
             return None
@@ -226,6 +231,20 @@ class _Holdings:
         at = overdue_at(self.wanted, current.start, current.end)
         settled = credential.start + self.policy.in_flight
         return _moment(max(at, settled), credential, _UNCLAIMED)
+
+    def _by_pace(self, credential: DatedCredential) -> Moment | None:
+        """Of certificates that others keep, only one stays beside the Secret's and the new one.
+
+        Their keeper decides how often they change: no overlap may make them pile up.
+        """
+        if not isinstance(self.wanted, Following) or self.current is None:
+            return None
+        identity = self.desired.registration
+        needed = {self.current.key_id, identity.key_id(self.wanted.nonce)}
+        former = [
+            c for c in self.own if identity.is_followed(c.display_name) and c.key_id not in needed
+        ]
+        return _moment(self.now, credential, _OUTPACED) if credential in former[:-1] else None
 
     def _came_to_nothing(self, credential: DatedCredential) -> bool:
         """Whether it belongs to the intent of an earlier pass, which a success would have cleared.

@@ -89,7 +89,10 @@ class Observed:
     unseen_disabled: frozenset[str] = frozenset()
     """Ids of roles and scopes that we disabled and that no read has shown as disabled yet."""
     retired: Mapping[str, datetime] = field(default_factory=dict)
-    """Since when credentials of ours, by key id, are known not to be in the Secret."""
+    """Since when credentials of ours, by key id, are known not to be in the Secret.
+
+    Without the one that was in it when the pass began, should the pass replace it.
+    """
     intent: Intent | None = None
     clock_skew: timedelta | None = None
     """How far the local clock is ahead of the directory's; None: not known."""
