@@ -1,11 +1,13 @@
 """Federated credentials: a Pod's own token signs it in, on the real API server and the emulator."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from entra_emulator import TENANT_ID
+from fhir_app_operator.errors import Stalled
 from fhir_app_operator.graph.auth import ClientCredential, SignInRefused
 from fhir_app_operator.kube.api_server import Request
 from tests.controller.test_certificates import CERTIFICATE, signs_in
@@ -129,6 +131,20 @@ async def test_issuer_and_audience_of_the_manifest_replace_the_clusters(lab, wor
     await lab.patch("fhirapp", workload, {"spec": {"credential": federated("ingest", **fields)}})
     await lab.settle(workload)
     assert (await trusted(lab, workload))["ingest"]["audiences"] == ["other"]
+
+
+async def test_another_issuer_needs_nothing_of_the_clusters(lab, workload):
+    class Silent:
+        async def cluster(self):
+            raise Stalled("IssuerNotSupported", "the API server does not say")
+
+    deaf = replace(lab, world=replace(lab.world, token_issuers=Silent()))
+    fields = {"issuer": "https://oidc.example/elsewhere"}
+    await lab.patch("fhirapp", workload, {"spec": {"credential": federated("ingest", **fields)}})
+    await deaf.settle(workload)
+    assert (await trusted(lab, workload))["ingest"]["issuer"] == fields["issuer"]
+    await lab.patch("fhirapp", workload, {"spec": {"credential": {"federated": {"issuer": None}}}})
+    assert (await deaf.reconcile(workload)).reason == "IssuerNotSupported"
 
 
 async def test_more_than_entra_takes_is_a_persons_matter(lab, workload):

@@ -11,6 +11,7 @@ from fhir_app_operator.errors import Stalled
 from fhir_app_operator.graph.auth import ClientCredential, Probe
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from tests.controller.lab import _connections, resource_path
+from tests.controller.test_leaked import CERTIFICATE
 
 pytestmark = pytest.mark.control_plane
 
@@ -70,6 +71,24 @@ async def test_a_forged_server_leads_nowhere_and_poisons_nobody(lab):
     await lab.ready("Confidential")
 
 
+async def test_two_credentials_of_one_forged_key_id_are_one_in_status(lab, service):
+    """A key id of a certificate is its writer's choice; the list in status allows none twice."""
+    live = await lab.live_key_id(service)
+    name = (await lab.application(service))["passwordCredentials"][0]["displayName"]
+    await lab.patch("fhirapp", service, {"spec": {"credential": CERTIFICATE}})
+    await lab.settle(service)
+    application = lab.emulator.directory.store.locate((await lab.status(service))["objectId"])
+    [own] = application.document["keyCredentials"]
+    forged = {**own, "keyId": live, "displayName": name}
+    lab.emulator.directory.store.replace(
+        application, {**application.document, "keyCredentials": [own, forged]}
+    )
+    lab.pass_time(timedelta(days=1, hours=-1))
+    assert (await lab.settle(service)).result == "success"
+    found = [each["keyId"] for each in (await lab.status(service))["credentials"]]
+    assert sorted(found) == sorted({live, own["keyId"]})
+
+
 async def test_a_condition_of_somebody_else_does_not_stay(lab, service):
     status = await lab.status(service)
     foreign = {"type": "Stalled", "status": "True", "reason": "Forged", "message": "",
@@ -102,6 +121,21 @@ async def test_one_lying_read_does_not_let_an_application_go(lab, service, age):
     assert (await lab.reconcile(service)).result == "waiting"
     assert (await lab.settle(service)).result == "gone"
     assert entity(lab, object_id).is_deleted
+
+
+async def test_looks_at_an_application_that_stays_unseen_get_rarer(lab, service):
+    await lab.delete("fhirapp", service)
+    unseen = Fault(path=re.compile(r"^/v1.0/applications"), method="GET", times=9999, status=404,
+                   code="Request_ResourceNotFound")  # fmt: skip
+    lab.emulator.weather.add(unseen)
+    pauses = []
+    while (outcome := await lab.reconcile(service)).reason == "NotYetReplicated":
+        pauses.append(outcome.retry_after)
+        lab.pass_time(timedelta(seconds=outcome.retry_after))
+    assert pauses[0] == 5
+    assert pauses == sorted(pauses)
+    assert max(pauses) == 60
+    assert len(pauses) < 60
 
 
 async def test_a_delete_that_is_answered_by_a_replica_behind_is_tried_again(lab, service):
@@ -168,7 +202,9 @@ async def test_a_secret_that_cannot_be_written_gets_no_credential(lab, service):
         assert (await lab.reconcile(service)).result == "stalled"
         lab.pass_time(timedelta(hours=2))
     assert not [call for call in lab.calls("POST") if ADD_PASSWORD.search(call.path)]
-    assert (await lab.conditions(service))["Stalled"] == ("True", "SecretConflict")
+    conditions = await lab.conditions(service)
+    assert conditions["Ready"] == ("True", "Succeeded")
+    assert conditions["Synced"] == ("False", "SecretConflict")
 
 
 async def test_a_quota_of_the_namespace_is_named(lab):

@@ -105,6 +105,7 @@ async def test_a_request_that_is_no_time_is_named_and_wakes_nothing_else(lab, ag
     assert (await lab.conditions(aged))["InvalidRequest"] == ("True", "InvalidAnnotation")
     assert (await lab.conditions(aged))["Ready"] == ("True", "Succeeded")
     assert f"`{ROTATE}` and `{REVOKE}`" in await lab.message(aged, "InvalidRequest")
+    assert outcome.registration.status.last_handled_rotate_at is None
     version = (await lab.read("fhirapp", aged))["metadata"]["resourceVersion"]
     await lab.settle(aged)
     assert (await lab.read("fhirapp", aged))["metadata"]["resourceVersion"] == version
@@ -150,6 +151,16 @@ async def test_a_revocation_alone_spares_what_the_secret_holds(lab, aged):
     assert lab.writes() == []
 
 
+async def test_a_request_that_status_cannot_echo_is_named_once_and_ignored(lab, aged):
+    name = "fhirapps.dev/reconcile-requested-at"
+    await lab.patch("fhirapp", aged, {"metadata": {"annotations": {name: "x" * 513}}})
+    await lab.settle(aged)
+    message = await lab.message(aged, "InvalidRequest")
+    assert message == f"annotation `{name}` is ignored: it must be at most 512 characters long"
+    assert not (await lab.reconcile(aged)).changed
+    assert "lastHandledReconcileAt" not in await lab.status(aged)
+
+
 # --- clocks ---------------------------------------------------------------------------------
 async def test_with_a_wrong_clock_nothing_is_issued_or_retired_and_ready_stays(lab, aged):
     right = lab.world.clock
@@ -175,8 +186,12 @@ async def test_a_renewal_that_cannot_happen_is_told_before_the_end(lab, service)
     assert "CredentialExpiring" not in await lab.conditions(service)
     lab.pass_time(timedelta(hours=4320) / 5)
     for _ in range(2):
-        await lab.reconcile(service)
-    assert (await lab.conditions(service))["CredentialExpiring"] == ("True", "PolicyBlocked")
+        assert (await lab.reconcile(service)).result == "stalled"
+    conditions = await lab.conditions(service)
+    assert conditions["CredentialExpiring"] == ("True", "PolicyBlocked")
+    assert conditions["Ready"] == ("True", "Succeeded")
+    assert conditions["Synced"] == ("False", "PolicyBlocked")
+    assert "Stalled" not in conditions
     end = (await lab.status(service))["credentials"][0]["endTime"]
     assert end in await lab.message(service, "CredentialExpiring")
     warned = [e for e in await lab.events(service) if e["reason"] == "CredentialExpiring"]

@@ -219,6 +219,8 @@ def test_a_deleted_or_edited_secret_wakes_its_registration(triggers, added):
     triggers.secret({"type": None, "object": secret})
     stranger = {"metadata": {"name": "x", "namespace": "clinic", "labels": {}}}
     triggers.secret({"type": "DELETED", "object": stranger})
+    elsewhere = {"metadata": secret["metadata"] | {"namespace": "other"}, "data": {}}
+    triggers.secret({"type": "DELETED", "object": elsewhere})
     assert added == [("clinic/portal", True)] * 2
 
 

@@ -69,6 +69,17 @@ def test_a_persons_work_stalls_even_a_ready_object(error):
     assert verdict.observed
 
 
+def test_a_renewal_that_a_person_must_see_to_leaves_what_works_ready():
+    verdict = reporter(READY).failed(PERSON, usable=True, renewing=True)
+    assert summary(verdict) == {
+        "Ready": ("True", "Succeeded"), "Synced": ("False", "PermissionDenied"),
+    }  # fmt: skip
+    assert verdict.observed
+    for before, usable in ((READY, False), (READY, None), ((), True)):
+        verdict = reporter(before).failed(PERSON, usable=usable, renewing=True)
+        assert summary(verdict)["Stalled"] == ("True", "PermissionDenied")
+
+
 def test_an_expired_credential_is_never_ready():
     waiting = reporter(READY).expired(WEATHER)
     assert summary(waiting)["Ready"] == ("False", "CredentialExpired")
@@ -101,13 +112,16 @@ def test_a_warning_names_the_end_and_what_stands_in_the_way():
 
 
 def test_a_warning_names_the_annotations_that_hold_no_time():
-    warning = reporter().invalid_request(("a", "b"))
+    warning = reporter().invalid_request({"a": "a time", "b": "a time", "c": "short"})
     assert (warning.type, warning.reason) == ("InvalidRequest", "InvalidAnnotation")
-    assert warning.message.startswith("annotation `a` and `b` must be")
+    assert warning.message == (
+        "annotation `a` and `b` is ignored: it must be a time; "
+        "annotation `c` is ignored: it must be short"
+    )
 
 
 def test_warnings_of_the_pass_before_stay_only_if_asked_for():
-    before = (*READY, reporter().invalid_request(("a",)))
+    before = (*READY, reporter().invalid_request({"a": "a time"}))
     assert [c.type for c in reporter(before).kept_abnormal()] == ["InvalidRequest"]
     for verdict in (reporter(before).suspended("paused"), reporter(before).succeeded("in place")):
         assert "InvalidRequest" not in summary(verdict)

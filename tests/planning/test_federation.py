@@ -89,6 +89,16 @@ def test_a_cluster_whose_tokens_entra_cannot_check_is_refused(algorithms):
     with pytest.raises(Stalled, match="RS256") as caught:
         desired("Service", issuer=issuer, credential=FEDERATED)
     assert caught.value.reason == "IssuerNotSupported"
+    here = {"issuer": "https://oidc.example"}
+    with pytest.raises(Stalled, match="RS256"):
+        desired("Service", issuer=issuer, credential={"federated": FEDERATED["federated"] | here})
+
+
+def test_another_issuer_is_not_judged_by_the_clusters_keys():
+    issuer = TokenIssuer(issuer="https://oidc.example", algorithms=frozenset({"ES256"}))
+    named = {"federated": FEDERATED["federated"] | {"issuer": "https://elsewhere.example"}}
+    wanted = desired("Service", issuer=issuer, credential=named)
+    assert {each.issuer for each in wanted.credential.credentials} == {"https://elsewhere.example"}
 
 
 def test_what_is_missing_is_made_and_what_was_edited_is_put_right():

@@ -112,7 +112,7 @@ def test_what_others_made_is_counted_in_words():
 
 
 def test_a_warning_is_told_once_and_under_its_own_name():
-    warned = (*READY, reporter().invalid_request(("a",)))
+    warned = (*READY, reporter().invalid_request({"a": "a time"}))
     (notice,) = notices.turns(READY, warned)
     assert (notice.type, notice.reason) == ("Warning", "InvalidRequest")
     assert notices.turns(warned, warned) == ()

@@ -23,6 +23,7 @@ from tests.planning.worlds import (
     registration,
 )
 
+RECONCILE = "fhirapps.dev/reconcile-requested-at"
 ROTATE = "fhirapps.dev/rotate-requested-at"
 REVOKE = "fhirapps.dev/revoke-previous-requested-at"
 HOUR = timedelta(hours=1)
@@ -57,7 +58,8 @@ def test_every_form_of_rfc_3339_is_read_in_whole_seconds(text):
 def test_what_is_no_time_asks_for_nothing_and_is_named(text):
     asked = annotated({ROTATE: text, REVOKE: text, "theirs": text})
     assert requests.read(asked) == Requests()
-    assert requests.unreadable(asked.metadata.annotations) == (ROTATE, REVOKE)
+    assert list(requests.invalid(asked.metadata.annotations)) == [ROTATE, REVOKE]
+    assert not requests.outstanding(asked)
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.integers(-23, 23))
@@ -77,7 +79,7 @@ def test_no_text_breaks_it(text):
 
 def test_nothing_is_asked_for_without_annotations():
     assert requests.read(annotated({})) == Requests()
-    assert requests.unreadable({}) == ()
+    assert requests.invalid({}) == {}
     assert requests.moment(None) is None
 
 
@@ -92,9 +94,18 @@ def test_a_revocation_that_was_acted_on_is_not_asked_for_again():
 
 def test_a_request_is_outstanding_until_status_echoes_it():
     assert not requests.outstanding(annotated({}))
-    assert requests.outstanding(annotated({ROTATE: "x"}))
-    assert not requests.outstanding(annotated({ROTATE: "x"}, last_handled_rotate_at="x"))
-    assert requests.outstanding(annotated({"fhirapps.dev/reconcile-requested-at": "1"}))
+    time = "2026-03-01T12:00:00Z"
+    assert requests.outstanding(annotated({ROTATE: time}))
+    assert not requests.outstanding(annotated({ROTATE: time}, last_handled_rotate_at=time))
+    assert requests.outstanding(annotated({RECONCILE: "1"}))
+
+
+@pytest.mark.parametrize(("length", "refused"), [(512, False), (513, True)])
+def test_what_status_could_not_echo_asks_for_nothing(length, refused):
+    asked = annotated({RECONCILE: "x" * length, "theirs": "x" * 9999})
+    assert (RECONCILE in requests.invalid(asked.metadata.annotations)) is refused
+    assert requests.reconcile_asked(asked) is not refused
+    assert requests.outstanding(asked) is not refused
 
 
 def test_a_revocation_is_news_only_if_status_can_tell_that_it_was_not_acted_on():

@@ -21,6 +21,9 @@ from fhir_app_operator.planning.plan import deletion_plan
 
 _NAMED: Final = 5
 """How many clients a message names."""
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds between looks at an application that is not visible."""
 _log = structlog.get_logger("finalize")
 
 
@@ -98,8 +101,15 @@ def _refuse_unseen(world: World, work: Pass) -> None:
         "NotYetReplicated",
         "the application is not visible in Entra; it takes up to "
         f"{minutes:.0f} minutes to be sure that it is gone",
-        retry_after=5.0,
+        retry_after=_pause(world, work),
     )
+
+
+def _pause(world: World, work: Pass) -> float:
+    """Seconds until the next look: a quarter of the time that was waited, within bounds."""
+    now = world.clock()
+    waited = (now - (work.observed.missing_since or now)).total_seconds()
+    return min(max(_FIRST_PAUSE, waited / 4), _LONGEST_PAUSE)
 
 
 async def _own_secret(world: World, work: Pass, *, owned: bool) -> None:

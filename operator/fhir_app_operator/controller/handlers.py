@@ -164,7 +164,8 @@ class Triggers:
         label = (meta.get("labels") or {}).get(names.REGISTRATION_LABEL, "")
         named = RegistrationKey(meta["namespace"], label)
         key = named if named in self._index else self._index.by_uid(label)
-        if key is not None:
+        # A label is anybody's to write: what happens in one namespace must not wake another.
+        if key is not None and key.namespace == meta["namespace"]:
             self._add(key, urgent=True)
 
     def forget(self, key: Key) -> None:

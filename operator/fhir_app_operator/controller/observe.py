@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from fhir_app_operator.api.names import RECONCILE_REQUESTED_ANNOTATION
 from fhir_app_operator.api.v1alpha1 import CredentialType, FhirAppRegistration, RegistrationStatus
 from fhir_app_operator.controller import proof
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
-from fhir_app_operator.planning import conditions, permissions
+from fhir_app_operator.planning import conditions, permissions, requests
 from fhir_app_operator.planning.credentials import certificate_settles, share
 from fhir_app_operator.planning.model import (
     Application,
@@ -30,8 +29,7 @@ _SETTLED_NEGATIVES: Final = timedelta(minutes=1)
 def is_settled(registration: FhirAppRegistration) -> bool:
     """Whether nobody waits for `registration`: Ready and in sync for its spec, nothing asked."""
     found = [conditions.find(registration.status.conditions, kind) for kind in ("Ready", "Synced")]
-    requested = registration.metadata.annotations.get(RECONCILE_REQUESTED_ANNOTATION)
-    return requested == registration.status.last_handled_reconcile_at and all(
+    return not requests.reconcile_asked(registration) and all(
         c is not None
         and c.status == "True"
         and c.observed_generation == registration.metadata.generation

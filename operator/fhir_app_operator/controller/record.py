@@ -71,16 +71,17 @@ def failed(world: World, work: Pass, error: OperatorError) -> Status:
     if _expired(work, now):
         verdict = reporter.expired(error)
     else:
-        verdict = reporter.failed(error, usable=_usable(work, now))
+        renewing = notices.rotation(work.applied, work.underway) == "failure"
+        verdict = reporter.failed(error, usable=_usable(work, now), renewing=renewing)
     return _warned(world, work, _status(world, work, verdict, pending=True), error)
 
 
 def _warned(world: World, work: Pass, status: Status, error: OperatorError | None) -> Status:
     """Add what people should know although nothing has failed yet."""
     reporter, found = _reporter(world, work), []
-    unreadable = requests.unreadable(work.registration.metadata.annotations)
-    if unreadable:
-        found.append(reporter.invalid_request(unreadable))
+    invalid = requests.invalid(work.registration.metadata.annotations)
+    if invalid:
+        found.append(reporter.invalid_request(invalid))
     terminating = work.registration.metadata.deletion_timestamp is not None
     policy = None if terminating else issue_policy(work.registration)
     active = next((c for c in status.credentials if c.state is CredentialState.ACTIVE), None)
@@ -172,7 +173,12 @@ def _handled(world: World, work: Pass) -> dict[str, str]:
     if wanted and requests.is_revocation_done(wanted, observed, now, world.policy):
         done[names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION] = "last_handled_revoke_previous_at"
     given = work.registration.metadata.annotations
-    return {field: given[name][:512] for name, field in done.items() if given.get(name)}
+    refused = requests.invalid(given)
+    return {
+        field: given[name]
+        for name, field in done.items()
+        if given.get(name) and name not in refused
+    }
 
 
 def _plain(updates: dict[str, object]) -> dict[str, object]:
@@ -202,7 +208,10 @@ def _credentials(work: Pass, now: datetime) -> tuple[CredentialStatus, ...]:
         )
         for each in federation.ours(work.identity, application.federated)
     ]  # fmt: skip
-    return tuple(sorted(entries, key=_order))
+    # The key id of a certificate is its writer's choice; the list's key must not be there twice.
+    # Of two the first one stays: the Secret's.
+    unique = {entry.key_id: entry for entry in sorted(entries, key=_order, reverse=True)}
+    return tuple(sorted(unique.values(), key=_order))
 
 
 def _state(work: Pass, key_id: str, now: datetime, *, active: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Reads only. Entra objects of the registration itself are read in `observe`, the 
 
 from __future__ import annotations
 
-from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, Federated, FhirAppRegistration
 from fhir_app_operator.controller import fhir_servers, following, observe, pre_authorized
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
@@ -63,10 +63,20 @@ async def _outside_credential(
     if credential is None:
         return None
     if credential.federated is not None:
-        issuer = await world.token_issuers.cluster()
+        issuer = await _token_issuer(world, credential.federated)
         audience = connection.directory.exchange_audience
         return federation.wanted(work.identity, credential.federated, issuer, audience)
     return await following.followed(world, work.registration)
+
+
+async def _token_issuer(world: World, federated: Federated) -> federation.TokenIssuer:
+    """The cluster's, which must be known only if the manifest names no other one."""
+    try:
+        return await world.token_issuers.cluster()
+    except Stalled:
+        if federated.issuer is None:
+            raise
+        return federation.TokenIssuer(issuer="", algorithms=frozenset())
 
 
 def held_state(work: Pass) -> Desired | None:

@@ -9,7 +9,7 @@ observed spec.**
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -80,33 +80,33 @@ class Reporter:
             observed=False,
         )
 
-    def failed(self, error: OperatorError, *, usable: bool | None) -> Verdict:
+    def failed(
+        self, error: OperatorError, *, usable: bool | None, renewing: bool = False
+    ) -> Verdict:
         """Return the conditions of a pass that ended in `error`.
 
         Args:
             error: what ended it.
             usable: whether the Secret is known to hold a working credential; None: not looked.
+            renewing: whether it was a renewal that failed; all else is as declared.
         """
-        if isinstance(error, Waiting):
-            return self._waiting(error, usable=usable)
-        return self._verdict(
-            self._condition("Ready", "False", error.reason, error.message),
-            self._condition("Stalled", "True", error.reason, error.message),
-            observed=True,
-        )
-
-    def _waiting(self, error: Waiting, *, usable: bool | None) -> Verdict:
         ready = self._find("Ready")
         was_ready = (
             ready is not None
             and ready.status == "True"
             and ready.observed_generation == self.generation
         )
-        if was_ready and ready is not None and usable is not False:
+        weather = isinstance(error, Waiting)
+        works_on = usable is not False if weather else bool(renewing and usable)
+        if was_ready and ready is not None and works_on:
             synced = self._condition("Synced", "False", error.reason, error.message)
             return self._verdict(ready, synced, observed=True)
+        not_ready = self._condition("Ready", "False", error.reason, error.message)
+        if not weather:
+            stalled = self._condition("Stalled", "True", error.reason, error.message)
+            return self._verdict(not_ready, stalled, observed=True)
         return self._verdict(
-            self._condition("Ready", "False", error.reason, error.message),
+            not_ready,
             self._condition("Reconciling", "True", "ProgressingWithRetry", error.message),
             observed=False,
         )
@@ -137,10 +137,15 @@ class Reporter:
         message = f"the credential in the Secret ends at {end:%Y-%m-%dT%H:%M:%SZ}; {why}"
         return self._condition(EXPIRING, "True", reason, message)
 
-    def invalid_request(self, annotations: Iterable[str]) -> Condition:
-        """Return the warning that these annotations hold no time, and are ignored."""
-        which = " and ".join(f"`{name}`" for name in annotations)
-        message = f"annotation {which} must be an RFC 3339 time such as 2026-03-01T12:00:00Z"
+    def invalid_request(self, annotations: Mapping[str, str]) -> Condition:
+        """Return the warning that these annotations are ignored, by what each must be."""
+        by_rule: dict[str, list[str]] = {}
+        for name, rule in annotations.items():
+            by_rule.setdefault(rule, []).append(f"`{name}`")
+        message = "; ".join(
+            f"annotation {' and '.join(which)} is ignored: it must be {rule}"
+            for rule, which in by_rule.items()
+        )
         return self._condition(INVALID_REQUEST, "True", "InvalidAnnotation", message)
 
     def kept_abnormal(self) -> tuple[Condition, ...]:

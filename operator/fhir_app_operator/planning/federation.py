@@ -48,21 +48,22 @@ def wanted(
     Args:
         identity: whose they are; ServiceAccounts are in its namespace.
         federated: the manifest's part.
-        cluster: used unless the manifest names another issuer.
+        cluster: used unless the manifest names another issuer, whose algorithms nobody tells.
         audience: the cloud's, used unless the manifest names another one.
 
     Raises:
         Stalled: `IssuerNotSupported`, Entra takes RS256 only (Microsoft Entra, "Workload identity
             federation").
     """
-    if cluster.algorithms != {_ALGORITHM}:
+    issuer = federated.issuer or cluster.issuer
+    if issuer == cluster.issuer and cluster.algorithms != {_ALGORITHM}:
         found = ", ".join(sorted(cluster.algorithms)) or "no keys"
         raise Stalled(
             "IssuerNotSupported",
             f"`credential.federated`: this cluster signs ServiceAccount tokens with {found}, Entra "
-            f"takes {_ALGORITHM} only; give the API server an RSA key, or use another credential",
+            f"takes {_ALGORITHM} only; give the API server an RSA key, name another `issuer`, or "
+            "use another type of credential",
         )
-    issuer = federated.issuer or cluster.issuer
     audience = federated.audience or audience
     subjects = [
         f"system:serviceaccount:{identity.namespace}:{account.name}"

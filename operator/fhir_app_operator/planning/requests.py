@@ -30,6 +30,8 @@ _RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+LONGEST: Final = 512
+"""Characters of a request's value: status echoes it in a field of that length."""
 _TIMES: Final = (names.ROTATE_REQUESTED_ANNOTATION, names.REVOKE_PREVIOUS_REQUESTED_ANNOTATION)
 
 
@@ -60,15 +62,36 @@ def _shortened(text: str) -> str:
     return re.sub(r"\.[0-9]+", "", text)
 
 
-def unreadable(annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the request annotations whose value is no RFC 3339 time."""
-    given = [name for name in _TIMES if name in annotations]
-    return tuple(name for name in given if moment(annotations[name]) is None)
+def invalid(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return, for each request annotation that is ignored, what its value must be."""
+    found = {
+        name: "an RFC 3339 time such as 2026-03-01T12:00:00Z"
+        for name in _TIMES
+        if name in annotations and moment(annotations[name]) is None
+    }
+    long = [n for n in names.REQUEST_ANNOTATIONS if len(annotations.get(n, "")) > LONGEST]
+    return dict.fromkeys(long, f"at most {LONGEST} characters long") | found
+
+
+def reconcile_asked(registration: FhirAppRegistration) -> bool:
+    """Whether a pass was asked for by annotation, and none has answered yet."""
+    value = registration.metadata.annotations.get(names.RECONCILE_REQUESTED_ANNOTATION)
+    known = value is not None and len(value) <= LONGEST
+    return known and value != registration.status.last_handled_reconcile_at
 
 
 def outstanding(registration: FhirAppRegistration) -> bool:
-    """Whether a request by annotation was not acted on yet: somebody may be waiting for it."""
-    annotations, status = registration.metadata.annotations, registration.status
+    """Whether a request by annotation was not acted on yet: somebody may be waiting for it.
+
+    One that is invalid never is.
+    """
+    status = registration.status
+    refused = invalid(registration.metadata.annotations)
+    annotations = {
+        name: value
+        for name, value in registration.metadata.annotations.items()
+        if name not in refused
+    }
     handled = {
         names.RECONCILE_REQUESTED_ANNOTATION: status.last_handled_reconcile_at,
         names.ROTATE_REQUESTED_ANNOTATION: status.last_handled_rotate_at,
