@@ -71,6 +71,7 @@ def allowing(**clients):
         CONFIDENTIAL,
         PUBLIC,
         SERVICE,
+        PUBLIC | {"consent": "Admin"},
         PUBLIC | {"redirectUris": {"publicClient": ["msal1234://auth", "http://localhost:8080/x"]}},
         CONFIDENTIAL | {"redirectUris": {"web": ["http://127.0.0.1/callback"]}},
         CONFIDENTIAL | {"credential": {"clientSecret": {}}},
@@ -211,6 +212,9 @@ REFUSED = {
                             "spec.redirectUris.spa", "use `web`"),
     "publicClient on Confidential": (CONFIDENTIAL | {"redirectUris": WEB | NATIVE},
                                      "spec.redirectUris.publicClient", "use `web`"),
+    "consent on Service": (SERVICE | {"consent": "Admin"}, "spec.consent", "only be set for type"),
+    "consent on Resource": (RESOURCE | {"consent": "None"}, "spec.consent", "only be set for type"),
+    "consent by somebody else": (PUBLIC | {"consent": "Owner"}, "spec.consent", "supported values"),
     "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
     "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
     "certificate on Public": (PUBLIC | {"credential": {"certificate": {"issue": {}}}},
@@ -439,6 +443,23 @@ CUSTOM = TENANT | {
     "cloud": "Custom",
     "endpoints": {"authorityHost": "https://localhost:1", "graphUrl": "https://localhost:1"},
 }
+GRAPH = "00000003-0000-0000-c000-000000000000"
+
+
+def grants(*allowed):
+    opt_ins = {"appRoleAssignments": "Enabled", "delegatedConsent": "Enabled"}
+    return TENANT | {"grants": opt_ins | {"allowed": list(allowed)}}
+
+
+def test_grants_by_name_and_by_star_are_accepted(cluster):
+    spec = grants(
+        {"appRoles": ["global*"], "scopes": ["*"]},
+        {"wellKnown": "MicrosoftGraph", "appRoles": ["User.Read.All"]},
+    )
+    answer = attempt(cluster, manifest(spec, kind="EntraTenant"))
+    assert answer.returncode == 0, answer.stderr
+
+
 BAD_TENANTS = {
     "Custom without endpoints": (TENANT | {"cloud": "Custom"}, "`endpoints` must be set"),
     "Public with endpoints": (CUSTOM | {"cloud": "Public"}, "`endpoints` must be set"),
@@ -464,6 +485,11 @@ BAD_TENANTS = {
         TENANT | {"allowedNamespaces": {"from": "All", "selector": {"matchLabels": {"a": "b"}}}},
         "`selector` must be set for from: Selector"),
     "CA bundle that is none": (TENANT | {"caBundle": "x" * 40}, "spec.caBundle"),
+    "grants by a star on Microsoft Graph": (
+        grants({"wellKnown": "MicrosoftGraph", "appRoles": ["User.*"]}), "by name"),
+    "the same by client id": (grants({"appId": GRAPH, "scopes": ["*"]}), "by name"),
+    "an API named twice": (grants({"appId": GRAPH, "wellKnown": "MicrosoftGraph"}), "not by both"),
+    "a grant with a blank": (grants({"appRoles": ["a b"]}), "appRoles[0]"),
     "unknown cloud": (TENANT | {"cloud": "Mars"}, "supported values"),
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID
+from entra_emulator.directory import permissions
 from fhir_app_operator.api import names
 from fhir_app_operator.controller.connections import Connections, OperatorIdentity
 from fhir_app_operator.controller.fence import is_finishing
@@ -227,6 +228,15 @@ class Lab:
         """The key id of the credential that the Secret holds."""
         body = await self.read("secret", name)
         return body["metadata"]["annotations"][names.KEY_ID_ANNOTATION]
+
+    async def grant(self, name, value, server="fhir-server"):
+        """Assign a role of the server to a registration, as an administrator does."""
+        roles = {role["value"]: role["id"] for role in (await self.application(server))["appRoles"]}
+        permissions.assign(self.emulator.directory, {
+            "principalId": (await self.status(name))["servicePrincipalId"],
+            "resourceId": (await self.status(server))["servicePrincipalId"],
+            "appRoleId": roles[value],
+        })  # fmt: skip
 
     async def accepts(self, name, secret_name=None):
         data = await self.secret(secret_name or name)

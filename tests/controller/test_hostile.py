@@ -97,7 +97,7 @@ async def test_a_condition_of_somebody_else_does_not_stay(lab, service):
     conditions = [*status["conditions"], foreign]
     await forge(lab, service, conditions=conditions, pendingCredential=pending)
     await lab.settle(service)
-    assert set(await lab.conditions(service)) == {"Ready", "Synced"}
+    assert set(await lab.conditions(service)) == {"Ready", "Synced", "ConsentGranted"}
     assert "pendingCredential" not in await lab.status(service)
     assert not (await lab.reconcile(service)).changed
 

@@ -216,12 +216,9 @@ async def test_a_key_held_in_the_bin_is_explained(applications):
 
 
 async def test_permissions_of_an_api_are_found_by_value(graph):
-    found = await ServicePrincipals(graph).permission_ids("00000003-0000-0000-c000-000000000000")
-    assert {"openid", "offline_access"} <= found.scopes.keys()
-    assert (
-        await ServicePrincipals(graph).permission_ids("00000000-1111-0000-0000-000000000000")
-        is None
-    )
+    found = await ServicePrincipals(graph).api("00000003-0000-0000-c000-000000000000")
+    assert {"openid", "offline_access"} <= found.permissions.scopes.keys()
+    assert await ServicePrincipals(graph).api("00000000-1111-0000-0000-000000000000") is None
 
 
 def hostile(handler):

@@ -16,7 +16,7 @@ READS = {
     "by object id": lambda sky, app: sky.applications.by_object_id(app.object_id),
     "by client id": lambda sky, app: sky.applications.by_app_id(app.app_id),
     "service principal": lambda sky, app: sky.principals.id_of(app.app_id),
-    "permissions": lambda sky, app: sky.principals.permission_ids(app.app_id),
+    "permissions": lambda sky, app: sky.principals.api(app.app_id),
     "lists": lambda sky, _app: sky.inventory.snapshot(timedelta(0)),
     "bin": lambda sky, app: sky.bin.application(app.object_id),
 }

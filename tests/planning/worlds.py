@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
 from fhir_app_operator.planning import desired as desired_module
 from fhir_app_operator.planning import federation
 from fhir_app_operator.planning import following as following_module
 from fhir_app_operator.planning.clouds import Directory
-from fhir_app_operator.planning.desired import Issuer, PermissionIds, Server
+from fhir_app_operator.planning.desired import Defaults, Issuer, Server
 from fhir_app_operator.planning.federation import TokenIssuer
 from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
@@ -21,6 +22,7 @@ from fhir_app_operator.planning.model import (
     KeyCredential,
     Observed,
     PasswordCredential,
+    PermissionIds,
     Policy,
     RecordIntent,
     Registration,
@@ -91,7 +93,7 @@ def identity(uid="uid-1", name="portal"):
     return Registration(namespace="clinic", name=name, uid=uid, cluster_id="cluster")
 
 
-def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, **spec):
+def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, grants=None, **spec):
     manifest = registration(kind, **spec)
     facts = server or (desired_module.own_server(manifest) if kind == "Resource" else SERVER)
     asked, outside = manifest.spec.credential, follows
@@ -100,7 +102,14 @@ def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, **spec):
             identity(), asked.federated, issuer, DIRECTORY.exchange_audience
         )
     return desired_module.desired(
-        manifest, identity(), DIRECTORY, facts, ISSUER, GRAPH, credential=outside
+        manifest,
+        identity(),
+        DIRECTORY,
+        facts,
+        ISSUER,
+        {GRAPH_APP_ID: GRAPH},
+        Defaults(grants=grants),
+        outside,
     )
 
 

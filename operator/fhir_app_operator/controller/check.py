@@ -24,6 +24,13 @@ from fhir_app_operator.kube.registrations import parse_tenant, tenant_path
 from fhir_app_operator.kube.token_issuer import DISCOVERY_PATH, KEYS_PATH
 
 _ENOUGH: Final = ("Application.ReadWrite.OwnedBy", "Application.ReadWrite.All")
+_ALL: Final = "Application.ReadWrite.All"
+_TO_ASSIGN: Final = (
+    ("AppRoleAssignment.ReadWrite.All", _ALL),
+    ("Application.Read.All", "Directory.Read.All", _ALL),
+)
+_TO_CONSENT: Final = (("DelegatedPermissionGrant.ReadWrite.All", "Directory.ReadWrite.All"),)
+"""For each need, the permissions that fill it; the first is the one to ask for."""
 _VERBS: Final = (
     (names.GROUP, names.REGISTRATION_PLURAL, ("get", "list", "watch", "patch")),
     (names.GROUP, f"{names.REGISTRATION_PLURAL}/status", ("patch",)),
@@ -132,6 +139,7 @@ async def _tenant(world: World, tenant: EntraTenant) -> list[Finding]:
     except OperatorError as error:
         return [Finding(check=f"{name}: sign-in", problem=error.reason, remedy=error.message)]
     findings = [Finding(check=f"{name}: sign-in"), _permissions(name, token)]
+    findings += _grants(name, tenant, token)
     try:
         findings.append(await _ownership(world, connection, tenant))
         findings.append(_skew(world, connection, name))
@@ -158,6 +166,27 @@ def _permissions(name: str, token: SecretStr) -> Finding:
         problem=None if enough else f"the token has {', '.join(sorted(roles)) or 'none'}",
         remedy=f"grant {_ENOUGH[0]} to the operator's application, with admin consent",
     )
+
+
+def _grants(name: str, tenant: EntraTenant, token: SecretStr) -> list[Finding]:
+    """What `spec.grants` needs beyond the usual."""
+    said, roles = tenant.spec.grants, _roles(token)
+    needed: tuple[tuple[str, ...], ...] = ()
+    if said is not None and said.assigns:
+        needed += _TO_ASSIGN
+    if said is not None and said.consents:
+        needed += _TO_CONSENT
+    missing = [choice[0] for choice in needed if roles.isdisjoint(choice)]
+    if not needed:
+        return []
+    return [
+        Finding(
+            check=f"{name}: permissions for `grants`",
+            problem=f"the token lacks {', '.join(missing)}" if missing else None,
+            remedy="grant them to the operator's application, with admin consent, or set the part "
+            "of `grants` that needs them to Disabled",
+        )
+    ]
 
 
 def _roles(token: SecretStr) -> set[str]:

@@ -16,27 +16,32 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from fhir_app_operator.api.v1alpha1 import EntraTenant
+from fhir_app_operator.api.v1alpha1 import EntraTenant, Grants
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
+from fhir_app_operator.controller.apis import Apis
 from fhir_app_operator.controller.own_writes import OwnWrites
 from fhir_app_operator.controller.pools import PoolFactory, Pools, network_pools
 from fhir_app_operator.controller.servers import Servers
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.app_role_assignments import AppRoleAssignments
 from fhir_app_operator.graph.applications import Applications
 from fhir_app_operator.graph.auth import ClientCredential, SignIn, TokenSource
 from fhir_app_operator.graph.client import GraphClient, Observe
 from fhir_app_operator.graph.deleted_items import DeletedItems
 from fhir_app_operator.graph.federated_identity_credentials import FederatedIdentityCredentials
-from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.key_credentials import KeyCredentials
+from fhir_app_operator.graph.oauth2_permission_grants import PermissionGrants
 from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.server_clock import ServerClock
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.clouds import Directory, directory
-from fhir_app_operator.planning.desired import GRAPH_APP_ID, OPENID_SCOPES, PermissionIds
-from fhir_app_operator.planning.model import FederatedIdentityCredential, KeyCredential
+from fhir_app_operator.planning.model import (
+    DesiredGrants,
+    FederatedIdentityCredential,
+    KeyCredential,
+)
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
 """How long a replaced connection stays open for the passes that still use it."""
@@ -48,6 +53,16 @@ class Unlisted:
 
     keys: tuple[KeyCredential, ...]
     federated: tuple[FederatedIdentityCredential, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """When and for what the grants of a registration were last read."""
+
+    at: datetime
+    wanted: DesiredGrants
+    settled: bool
+    """Nothing was missing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +78,12 @@ class Connection:
     federated_identity_credentials: FederatedIdentityCredentials
     deleted_items: DeletedItems
     inventory: Inventory
+    apis: Apis
+    app_role_assignments: AppRoleAssignments
+    permission_grants: PermissionGrants
     application_defaults: ApplicationDefaults | None
+    grants: Grants | None
+    """What may be granted without an administrator, as the tenant said when it was last read."""
     openid: OpenIdConfigurations
     own_writes: OwnWrites
     server_clock: ServerClock
@@ -74,35 +94,15 @@ class Connection:
     """The client ids of pre-authorized clients, by UID, seen to be their own."""
     unlisted: dict[str, Unlisted] = field(default_factory=dict)
     """The credentials that were seen then and that no list shows."""
-    _graph_ids: PermissionIds | None = None
-    _graph_ids_flight: Flight[PermissionIds] = field(default_factory=Flight)
-
-    async def graph_permissions(self) -> PermissionIds:
-        """Return the ids of Microsoft Graph's delegated permissions, resolved by value.
-
-        Raises:
-            Waiting: the tenant does not show them.
-        """
-        if self._graph_ids is None:
-            read = self._read_graph_permissions
-            self._graph_ids = await self._graph_ids_flight.join(None, read)
-        return self._graph_ids
-
-    async def _read_graph_permissions(self) -> PermissionIds:
-        found = await self.service_principals.permission_ids(GRAPH_APP_ID)
-        if found is None or not set(OPENID_SCOPES) <= found.scopes.keys():
-            raise Waiting(
-                "GraphUnavailable",
-                "the tenant does not show Microsoft Graph's permissions "
-                f"{' and '.join(OPENID_SCOPES)}",
-            )
-        return found
+    consents: dict[str, Reviewed] = field(default_factory=dict)
+    """What was found when each registration's grants were last read, by UID."""
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""
         self.verified.pop(uid, None)
         self.unlisted.pop(uid, None)
         self.client_ids.pop(uid, None)
+        self.consents.pop(uid, None)
         self.servers.forget(uid)
         self.own_writes.forget(uid)
 
@@ -178,6 +178,7 @@ class Connections:
         else:
             connection, pools = known.connection, known.pools
         connection.application_defaults = tenant.spec.application_defaults
+        connection.grants = tenant.spec.grants
         self._open[name] = _Open(
             uid=meta.uid, generation=meta.generation, reach=reach, connection=connection,
             pools=pools,
@@ -220,17 +221,22 @@ class Connections:
             fence=self._fence,
         )  # fmt: skip
         service_principals = ServicePrincipals(graph)
+        inventory = Inventory(graph, service_principals, tenant.spec.client_id, self._clock)
         connection = Connection(
             directory=where,
             sign_in=sign_in,
             tokens=tokens,
             applications=Applications(graph),
             service_principals=service_principals,
-            inventory=Inventory(graph, service_principals, tenant.spec.client_id, self._clock),
+            inventory=inventory,
+            apis=Apis(service_principals, inventory),
+            app_role_assignments=AppRoleAssignments(graph),
+            permission_grants=PermissionGrants(graph),
             key_credentials=KeyCredentials(graph),
             federated_identity_credentials=FederatedIdentityCredentials(graph),
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
+            grants=tenant.spec.grants,
             openid=OpenIdConfigurations(where, pools.login),
             own_writes=OwnWrites(self._clock),
             server_clock=graph.server_clock,

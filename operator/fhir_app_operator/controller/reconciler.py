@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -19,7 +19,7 @@ from fhir_app_operator.api.names import (
     IN_USE_FINALIZER,
 )
 from fhir_app_operator.api.v1alpha1 import AppType, CredentialType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import observe, record, references
+from fhir_app_operator.controller import consent, observe, record, references
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection, Unlisted
 from fhir_app_operator.controller.finalize import finalize
@@ -145,11 +145,14 @@ class Reconciler:
         except OperatorError:
             await self._keep_credential(work, connection)
             raise
-        if await self._is_still_right(work, connection, work.desired):
-            return
-        await observe.observe_entra(self._world, work, connection)
+        if not await self._is_still_right(work, connection, work.desired):
+            await observe.observe_entra(self._world, work, connection)
+            await self._bring_about(work, connection, work.desired)
+        await consent.settle(self._world, work, connection)
+
+    async def _bring_about(self, work: Pass, connection: Connection, wanted: Desired) -> None:
         for _ in range(MAX_ROUNDS):
-            actions = self._plan(work, connection, work.desired)
+            actions = self._plan(work, connection, wanted)
             if not actions:
                 self._remember(work, connection)
                 return
@@ -261,16 +264,27 @@ class Reconciler:
     async def _succeeded(self, work: Pass) -> Outcome:
         wanted = work.desired
         now = self._world.clock()
-        policy = self._world.policy
-        due = next_due(wanted, work.observed, now, policy) if wanted else None
+        due = self._next_due(work, wanted) if wanted else None
         if work.doubted:
-            again = now + policy.replication_window
+            again = now + self._world.policy.replication_window
             due = min(due, again) if due else again
-        if work.applied:
+        if work.applied or work.granted:
             self._log.info("reconciled", key=work.name, actions=work.done())
         return await self._record(
             work, record.succeeded(self._world, work), "success", due=due - now if due else None
         )
+
+    def _next_due(self, work: Pass, wanted: Desired) -> datetime | None:
+        """When time alone makes another pass necessary."""
+        now, policy, connection = self._world.clock(), self._world.policy, work.connection
+        moments = [next_due(wanted, work.observed, now, policy)]
+        if connection is not None:
+            moments.append(consent.next_look(self._world, work, connection))
+            verified = connection.verified.get(work.identity.uid, now)
+            if verified + self._world.verify_every - now <= policy.replication_window:
+                # A pass before this one asked for it: it must not wait for the resync.
+                moments.append(verified + self._world.verify_every)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     async def _failed(self, work: Pass, error: OperatorError) -> Outcome:
         result = "waiting" if isinstance(error, Waiting) else "stalled"

@@ -17,10 +17,11 @@ from fhir_app_operator.api.v1alpha1 import (
     CredentialType,
     RegistrationStatus,
 )
+from fhir_app_operator.controller import consent
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
-from fhir_app_operator.planning import credentials, federation, notices, requests
+from fhir_app_operator.planning import conditions, credentials, federation, notices, requests
 from fhir_app_operator.planning.conditions import Reporter, Verdict
 from fhir_app_operator.planning.desired import issue_policy, resolved
 from fhir_app_operator.planning.plan import credential_usable
@@ -44,7 +45,7 @@ def progressing(world: World, work: Pass) -> Status:
     reporter = _reporter(world, work)
     verdict = reporter.progressing("Entra and the Secret are being brought in line")
     status = _status(world, work, verdict, pending=True)
-    return _with_conditions(status, reporter.kept_abnormal())
+    return _with_conditions(status, (*reporter.kept_consent(), *reporter.kept_abnormal()))
 
 
 def create_requested(world: World, status: Status) -> Status:
@@ -78,7 +79,8 @@ def failed(world: World, work: Pass, error: OperatorError) -> Status:
 
 def _warned(world: World, work: Pass, status: Status, error: OperatorError | None) -> Status:
     """Add what people should know although nothing has failed yet."""
-    reporter, found = _reporter(world, work), []
+    reporter = _reporter(world, work)
+    found = _consent(work, reporter, status)
     invalid = requests.invalid(work.registration.metadata.annotations)
     if invalid:
         found.append(reporter.invalid_request(invalid))
@@ -93,6 +95,15 @@ def _warned(world: World, work: Pass, status: Status, error: OperatorError | Non
         why = f"it is not renewed: {error.message}" if error else "its renewal waits for room"
         found.append(reporter.expiring(end, reason, why))
     return _with_conditions(status, tuple(found))
+
+
+def _consent(work: Pass, reporter: Reporter, status: Status) -> list[Condition]:
+    if conditions.find(status.conditions, conditions.CONSENT) is not None:
+        return []
+    if not work.consent_read:
+        return list(reporter.kept_consent())
+    said = work.consent
+    return [reporter.consent(said.status, said.reason, said.message)] if said else []
 
 
 def _with_conditions(status: Status, more: tuple[Condition, ...]) -> Status:
@@ -152,6 +163,8 @@ def _status(world: World, work: Pass, verdict: Verdict, *, pending: bool) -> Sta
     if work.entra_read:
         seen = work.observed.application is not None
         updates["missing_since"] = None if seen else work.observed.missing_since
+    if work.grants is not None:
+        updates["grants"] = consent.as_status(work.grants)
     if work.desired is not None and work.observed.application is not None:
         data = resolved(work.desired.connection, work.observed.application.app_id)
         updates |= {

@@ -6,12 +6,14 @@ Reads only. Entra objects of the registration itself are read in `observe`, the 
 
 from __future__ import annotations
 
-from fhir_app_operator.api.v1alpha1 import AppType, EntraTenant, Federated, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import EntraTenant, Federated, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
 from fhir_app_operator.controller import fhir_servers, following, observe, pre_authorized
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import desired, federation, requests
+from fhir_app_operator.graph.service_principals import ExposedApi
+from fhir_app_operator.planning import asked, desired, federation, requests
 from fhir_app_operator.planning.model import (
     CredentialPolicy,
     Desired,
@@ -46,13 +48,26 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     registration = work.registration
     server = await fhir_servers.server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
-    user_flow = registration.spec.type in (AppType.CONFIDENTIAL, AppType.PUBLIC)
-    graph = await connection.graph_permissions() if user_flow else server.permissions
+    apis = {
+        app_id: (await _api(connection, app_id, values)).permissions
+        for app_id, values in asked.apis(registration).items()
+    }
     wanted = desired.desired(
-        registration, work.identity, connection.directory, server, issuer, graph,
+        registration, work.identity, connection.directory, server, issuer, apis,
         await _defaults(connection), await _outside_credential(world, work, connection),
     )  # fmt: skip
     return await pre_authorized.with_clients(world, work, connection, wanted)
+
+
+async def _api(connection: Connection, app_id: str, values: frozenset[str]) -> ExposedApi:
+    found = await connection.apis.exposing(app_id, values)
+    if found is None or (app_id == GRAPH_APP_ID and not values <= found.permissions.values):
+        raise Waiting(
+            "GraphUnavailable",
+            "the tenant does not show Microsoft Graph's permissions "
+            f"{' and '.join(sorted(values))}",
+        )
+    return found
 
 
 async def _outside_credential(
@@ -105,12 +120,13 @@ async def _defaults(connection: Connection) -> desired.Defaults:
     """The tenant's defaults; further owners must not push the operator itself out."""
     found = connection.application_defaults
     if found is None:
-        return desired.Defaults()
+        return desired.Defaults(grants=connection.grants)
     owners = frozenset(found.owners)
     return desired.Defaults(
         service_management_reference=found.service_management_reference,
         owners=owners | {await connection.inventory.own_id()} if owners else owners,
         tags=frozenset(found.tags),
+        grants=connection.grants,
     )
 
 

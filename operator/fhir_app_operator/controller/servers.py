@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fhir_app_operator.graph.flight import Flight
-from fhir_app_operator.planning.desired import PermissionIds
-from fhir_app_operator.planning.model import Application
+from fhir_app_operator.planning.model import Application, PermissionIds
 
 
 @dataclass(frozen=True, slots=True)

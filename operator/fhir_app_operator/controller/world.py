@@ -18,12 +18,15 @@ from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
 from fhir_app_operator.kube.secrets import LiveSecret, Secrets
 from fhir_app_operator.kube.token_issuer import TokenIssuers
+from fhir_app_operator.planning.grants import Report
 from fhir_app_operator.planning.model import (
     Action,
     Application,
     Desired,
+    GrantAction,
     Observed,
     Policy,
+    RecordedGrant,
     Registration,
 )
 
@@ -92,6 +95,16 @@ class Pass:
     """The actions that were taken."""
     underway: Action | None = None
     """The action that is being taken, or that failed."""
+    consent: Report | None = None
+    """What is known of consent; None: there is nothing to consent to."""
+    consent_read: bool = False
+    """Whether `consent` counts; if not, what the pass before found."""
+    grants: tuple[RecordedGrant, ...] | None = None
+    """The account of what the operator granted; None: as status has it."""
+    granted: list[GrantAction] = field(default_factory=list)
+    """The grants that were made or taken back."""
+    granting: GrantAction | None = None
+    """The one that is being made or taken back, or that failed."""
 
     @property
     def name(self) -> str:
@@ -117,4 +130,5 @@ class Pass:
 
     def done(self) -> list[str]:
         """The actions that were taken, with their reasons, for the log."""
-        return [f"{type(action).__name__}({action.reason})" for action in self.applied]
+        taken = (*self.applied, *self.granted)
+        return [f"{type(action).__name__}({action.reason})" for action in taken]

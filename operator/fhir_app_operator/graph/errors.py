@@ -26,6 +26,14 @@ _NOT_FOUND: Final = frozenset({
 _POLICY: Final = re.compile(r"policy '?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 _MAXIMUM: Final = re.compile(r"\bP\d{1,5}D\b")
 _MISSING_CREDENTIAL: Final = re.compile(r"\bno (password )?credentials? found", re.IGNORECASE)
+_GRANTED: Final = re.compile(
+    r"(permission being assigned|EntitlementGrant entry|permission entry) already exists",
+    re.IGNORECASE,
+)
+_UNSEEN: Final = re.compile(
+    r"not a valid reference update|was not found on application|reference-property objects are not",
+    re.IGNORECASE,
+)
 _SAME_VALUE: Final = re.compile(
     r"same value for property (uniqueName|identifierUris)", re.IGNORECASE
 )
@@ -53,6 +61,10 @@ class Problem:
     """The generic 400 about a credential that is not there."""
     backing_application: bool = False
     """The 403 that a service principal gets while its application is not visible."""
+    granted: bool = False
+    """The refusal to grant what is granted already; its code is a generic one."""
+    unseen_reference: bool = False
+    """The generic 400 about a principal, resource or role that a replica does not show."""
     retry_after: float | None = None
 
     @property
@@ -92,6 +104,8 @@ def parse_problem(status: int, body: Any, headers: dict[str, str], operation: st
         maximum=_found(_MAXIMUM, text),
         missing_credential=_MISSING_CREDENTIAL.search(text) is not None,
         backing_application="backing application of the service principal" in text,
+        granted=_GRANTED.search(text) is not None,
+        unseen_reference=_UNSEEN.search(text) is not None,
         retry_after=_seconds(headers.get("retry-after"), headers.get("date")),
     )
 

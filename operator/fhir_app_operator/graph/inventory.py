@@ -82,6 +82,11 @@ class Inventory:
         self._snapshot = await self._lists.join(None, self._take)
         return self._snapshot
 
+    def service_principal(self, app_id: str) -> str | None:
+        """Return what the last snapshot, of whatever age, says of the service principal."""
+        known = self._snapshot
+        return known.service_principals.get(app_id) if known is not None else None
+
     async def own_id(self) -> str:
         """Return the object id of the operator's own service principal.
 

@@ -5,6 +5,7 @@ Source: Microsoft Graph, "Upsert servicePrincipal".
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from fhir_app_operator.errors import Waiting
@@ -18,10 +19,18 @@ from fhir_app_operator.graph.wire import (
     parse,
     selection,
 )
-from fhir_app_operator.planning.desired import PermissionIds
+from fhir_app_operator.planning.model import PermissionIds
 
 _SAME_KEY: Final = "Request_MultipleObjectsWithSameKeyValue"
 """Another service principal has that `appId`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposedApi:
+    """An API in the tenant: its service principal, and its enabled permissions."""
+
+    service_principal_id: str
+    permissions: PermissionIds
 
 
 class ServicePrincipals:
@@ -90,13 +99,14 @@ class ServicePrincipals:
             raise Waiting("NotYetReplicated", "the service principal is not visible in Entra yet")
         return found
 
-    async def permission_ids(self, app_id: str) -> PermissionIds | None:
-        """Return the permissions that the API `app_id` exposes; None if it is not in the tenant."""
+    async def api(self, app_id: str) -> ExposedApi | None:
+        """Return the API `app_id` as the tenant has it; None if it is not in the tenant."""
         path, query = _path(app_id), {"$select": "id,appRoles,oauth2PermissionScopes"}
         body = await self._graph.get(path, query)
         if body is None:
             return None
-        return parse(PermissionsDocument, body, f"GET {path}").permission_ids()
+        found = parse(PermissionsDocument, body, f"GET {path}")
+        return ExposedApi(service_principal_id=found.id, permissions=found.permission_ids())
 
 
 def _path(app_id: str) -> str:

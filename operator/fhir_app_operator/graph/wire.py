@@ -28,13 +28,13 @@ from pydantic.alias_generators import to_camel
 
 from fhir_app_operator.api.v1alpha1.schema import FAR_AHEAD, LONG_AGO, reckonable
 from fhir_app_operator.graph.answers import unreadable
-from fhir_app_operator.planning.desired import PermissionIds
 from fhir_app_operator.planning.model import (
     Application,
     AppRole,
     FederatedIdentityCredential,
     KeyCredential,
     PasswordCredential,
+    PermissionIds,
     PermissionScope,
     PreAuthorized,
     RedirectUris,
@@ -275,10 +275,10 @@ class PermissionsDocument(ServicePrincipalDocument):
     oauth2_permission_scopes: list[_Scope] = Field(alias="oauth2PermissionScopes")
 
     def permission_ids(self) -> PermissionIds:
-        """Return the ids of its roles and scopes, by value."""
+        """Return the ids of its enabled roles and scopes, by value."""
         return PermissionIds(
-            scopes={scope.value: scope.id for scope in self.oauth2_permission_scopes},
-            app_roles={role.value: role.id for role in self.app_roles},
+            scopes={s.value: s.id for s in self.oauth2_permission_scopes if s.is_enabled},
+            app_roles={role.value: role.id for role in self.app_roles if role.is_enabled},
         )
 
 

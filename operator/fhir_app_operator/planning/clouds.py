@@ -43,6 +43,13 @@ class Directory:
         """Where codes, secrets and assertions become tokens."""
         return f"{self.sign_in_authority}/oauth2/v2.0/token"
 
+    def admin_consent_url(self, app_id: str) -> str:
+        """Where an administrator consents to all that the application asks for.
+
+        Source: Microsoft Entra, "Grant tenant-wide admin consent to an application".
+        """
+        return f"{self.sign_in_authority}/adminconsent?client_id={app_id}"
+
     def authority(self, token_version: int) -> str:
         """The authority whose tokens have version `token_version` (1 or 2).
 

@@ -22,6 +22,8 @@ SUCCEEDED: Final = "Succeeded"
 PROGRESSING: Final = "Progressing"
 EXPIRED: Final = "CredentialExpired"
 
+CONSENT: Final = "ConsentGranted"
+"""Beside the others: no health check reads it, and it is there whatever becomes of a pass."""
 EXPIRING: Final = "CredentialExpiring"
 INVALID_REQUEST: Final = "InvalidRequest"
 ABNORMAL: Final = (EXPIRING, INVALID_REQUEST)
@@ -147,6 +149,14 @@ class Reporter:
             for rule, which in by_rule.items()
         )
         return self._condition(INVALID_REQUEST, "True", "InvalidAnnotation", message)
+
+    def consent(self, status: ConditionStatus, reason: str, message: str) -> Condition:
+        """Return whether what the manifest asks for is granted."""
+        return self._condition(CONSENT, status, reason, message)
+
+    def kept_consent(self) -> tuple[Condition, ...]:
+        """Return what the pass before said about consent, as it is."""
+        return tuple(c for c in self.previous if c.type == CONSENT)
 
     def kept_abnormal(self) -> tuple[Condition, ...]:
         """Return the warnings of the pass before, as they are."""

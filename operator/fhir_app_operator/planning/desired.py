@@ -15,32 +15,29 @@ from fhir_app_operator.api.v1alpha1 import (
     ClientSecret,
     CredentialType,
     FhirAppRegistration,
+    Grants,
     Resource,
     ScopeEncoding,
     UnmanagedPolicy,
 )
-from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import asked, permissions, requests, smart
+from fhir_app_operator.errors import Invalid
+from fhir_app_operator.planning import asked, permissions, requests
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
+    Api,
+    Asked,
     CredentialPolicy,
     Desired,
     DesiredApplication,
     Exposure,
     IssuePolicy,
+    PermissionIds,
     RedirectUris,
     Registration,
-    ResourceAccess,
     SecretTemplate,
 )
 
-GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
-"""Microsoft Graph's own application, the same in every tenant."""
-OPENID_SCOPES: Final = ("offline_access", "openid")
-"""Asked for by user flows; they belong to Microsoft Graph, not to the FHIR server."""
-_LISTED: Final = 20
-"""How many values a message lists."""
 APP_ID_TEMPLATE: Final = "{appId}"
 
 AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
@@ -63,20 +60,14 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PermissionIds:
-    """The ids of an API's permissions, by value."""
-
-    scopes: Mapping[str, str] = field(default_factory=dict)
-    app_roles: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a tenant gives to every application."""
+    """What a tenant says about all of its applications."""
 
     service_management_reference: str | None = None
     owners: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    grants: Grants | None = None
+    """What may be granted without an administrator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +85,17 @@ class Server:
     scope_encoding: ScopeEncoding = ScopeEncoding.DOT
     declared: frozenset[str] = frozenset()
     """Values that the server's manifest declares, whether the directory shows them yet or not."""
+
+    @property
+    def api(self) -> Api:
+        """What its clients can ask it for."""
+        return Api(
+            app_id=self.app_id,
+            name=f"FhirAppRegistration '{self.name}'",
+            permissions=self.permissions,
+            declared=self.declared,
+            scope_encoding=self.scope_encoding,
+        )
 
 
 def identifier_uri(resource: Resource) -> str:
@@ -160,7 +162,7 @@ def desired(
     tenant: Directory,
     server: Server,
     issuer: Issuer,
-    graph: PermissionIds,
+    apis: Mapping[str, PermissionIds],
     defaults: Defaults | None = None,
     credential: CredentialPolicy | None = None,
 ) -> Desired:
@@ -172,8 +174,8 @@ def desired(
         tenant: the directory it lives in.
         server: for a Resource its own facts, else those of the referenced server.
         issuer: issuer and keys of the server's token version.
-        graph: ids of Microsoft Graph's delegated permissions, for user flows.
-        defaults: what the tenant gives to every application.
+        apis: what the other APIs expose, by client id; `asked.apis` says which.
+        defaults: what the tenant says about all of its applications.
         credential: what `credential` comes to, if that is not in the manifest alone: federated
             or followed.
 
@@ -182,12 +184,12 @@ def desired(
         Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
         Waiting: `NotYetReplicated`, it declares it but the directory does not show it yet.
     """
-    spec = registration.spec
+    spec, defaults = registration.spec, defaults or Defaults()
+    found = asked.asked(registration, server.api, apis)
+    application = _application(registration, identity, tenant, server, found)
     return Desired(
         registration=identity,
-        application=_with_defaults(
-            _application(registration, identity, tenant, server, graph), defaults or Defaults()
-        ),
+        application=_with_defaults(application, defaults),
         credential=credential or issue_policy(registration),
         connection=_connection(registration, tenant, server, issuer),
         secret_name=registration.secret_name,
@@ -196,6 +198,7 @@ def desired(
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
         assignment_required=spec.resource.assignment_required if spec.resource else None,
+        grants=asked.desired_grants(registration, found, defaults.grants),
     )
 
 
@@ -204,7 +207,7 @@ def _application(
     identity: Registration,
     tenant: Directory,
     server: Server,
-    graph: PermissionIds,
+    found: Iterable[Asked],
 ) -> DesiredApplication:
     spec = registration.spec
     resource = spec.resource if spec.type is AppType.RESOURCE else None
@@ -222,7 +225,7 @@ def _application(
         exposure=_exposure(resource, *where),
         remove_unmanaged_app_roles=_removes(resource.app_roles.unmanaged if resource else None),
         remove_unmanaged_scopes=_removes(resource.scopes.unmanaged if resource else None),
-        resource_access=frozenset(_resource_access(registration, server, graph)),
+        resource_access=asked.resource_access(found),
     )
 
 
@@ -243,50 +246,6 @@ def _redirects(registration: FhirAppRegistration) -> RedirectUris:
         web=frozenset(declared.web),
         spa=frozenset(declared.spa),
         public_client=frozenset(declared.public_client),
-    )
-
-
-def _resource_access(
-    registration: FhirAppRegistration, server: Server, graph: PermissionIds
-) -> Iterable[ResourceAccess]:
-    match registration.spec.type:
-        case AppType.RESOURCE:
-            return
-        case AppType.SERVICE:
-            for index, value in enumerate(asked.encoded(registration, server.scope_encoding)):
-                role_id = _permission_id(server, server.permissions.app_roles, value,
-                                         f"appRoles[{index}]", "an app role")  # fmt: skip
-                yield ResourceAccess(resource_app_id=server.app_id, type="Role", id=role_id)
-        case AppType.CONFIDENTIAL | AppType.PUBLIC:
-            for index, value in enumerate(asked.encoded(registration, server.scope_encoding)):
-                scope_id = _permission_id(server, server.permissions.scopes, value,
-                                          f"scopes[{index}]", "a scope")  # fmt: skip
-                yield ResourceAccess(resource_app_id=server.app_id, type="Scope", id=scope_id)
-            for value in OPENID_SCOPES:
-                yield ResourceAccess(
-                    resource_app_id=GRAPH_APP_ID, type="Scope", id=graph.scopes[value]
-                )
-
-
-def _permission_id(
-    server: Server, ids: Mapping[str, str], value: str, field_name: str, what: str
-) -> str:
-    if value in ids:
-        return ids[value]
-    shown = smart.decode(value, server.scope_encoding)
-    if value in server.declared:
-        raise Waiting(
-            "NotYetReplicated",
-            f"'{shown}' of FhirAppRegistration '{server.name}' is not visible in Entra as "
-            f"{what} yet",
-        )
-    found = sorted(smart.decode(each, server.scope_encoding) for each in ids)
-    known = ", ".join(found[:_LISTED]) or "none"
-    known += f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
-    raise Stalled(
-        "ScopeNotFound",
-        f"`{field_name}`: '{shown}' is not {what} of FhirAppRegistration '{server.name}' "
-        f"(it has: {known}); correct the value, or add it to the server's `resource`",
     )
 
 

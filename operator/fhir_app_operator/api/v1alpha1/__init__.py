@@ -24,6 +24,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Scopes,
     Smart,
 )
+from fhir_app_operator.api.v1alpha1.grants import Consent, Grants
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClient, PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
@@ -42,6 +43,7 @@ from fhir_app_operator.api.v1alpha1.server_reference import (
 from fhir_app_operator.api.v1alpha1.status import (
     CredentialState,
     CredentialStatus,
+    GrantStatus,
     PendingCredential,
     RegistrationStatus,
 )
@@ -61,6 +63,7 @@ __all__ = [
     "ClientSecret",
     "Cloud",
     "Condition",
+    "Consent",
     "Credential",
     "CredentialState",
     "CredentialStatus",
@@ -72,6 +75,8 @@ __all__ = [
     "EntraTenant",
     "Federated",
     "FhirAppRegistration",
+    "GrantStatus",
+    "Grants",
     "IssuedCertificate",
     "LabelSelector",
     "PendingCredential",

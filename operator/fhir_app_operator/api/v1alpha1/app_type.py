@@ -58,6 +58,8 @@ FIELDS_BY_TYPE: Final = (
                        why="a service gets in with app roles only"),
     _only("appRoles", _SVC, why="a user's client asks for `scopes`, "
                    "a Resource exposes `resource.appRoles`"),
+    _only("consent", _CONF, _PUB, why="no user signs in to the others; "
+                   "a Service's app roles are always an administrator's"),
     _only("redirectUris", _CONF, _PUB, why="nobody signs in interactively to the others"),
     _needs("redirectUris.web", _has_redirects + "has(self.redirectUris.web)", _CONF,
                        why="the server side of the application receives the code there"),

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from fhir_app_operator.api.v1alpha1.app_type import FIELDS_BY_TYPE, AppType
 from fhir_app_operator.api.v1alpha1.credential import Credential
 from fhir_app_operator.api.v1alpha1.exposure import USER_IMPERSONATION
+from fhir_app_operator.api.v1alpha1.grants import Consent
 from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import (
     LIST_SET,
@@ -122,6 +123,12 @@ class RegistrationSpec(ApiModel):
         default=None,
         description="App roles on the server, SMART scopes in SMART's own form "
         "(`system/*.rs`); type Service only.",
+    )
+    consent: Consent | None = Field(
+        default=None,
+        description="`Admin`: an administrator consents to the delegated permissions for all "
+        "users, or the operator where the tenant's `grants` allow it. Default: `None`, each user "
+        "is asked.",
     )
     redirect_uris: RedirectUris | None = Field(
         default=None, description="Where users return to after the sign-in."

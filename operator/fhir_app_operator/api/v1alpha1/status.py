@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
 from fhir_app_operator.api.v1alpha1.credential import CredentialType
-from fhir_app_operator.api.v1alpha1.schema import LIST_SET, UUID_PATTERN, ApiModel, Time
+from fhir_app_operator.api.v1alpha1.schema import LIST_SET, UUID_PATTERN, ApiModel, Time, Uuid
 
 
 class CredentialState(StrEnum):
@@ -40,6 +40,21 @@ class PendingCredential(ApiModel):
     type: CredentialType = Field(description="What is asked for.")
     nonce: str = Field(description="Marks the credential in the directory.", max_length=64)
     requested_at: Time = Field(description="When the intent was written.")
+
+
+class GrantStatus(ApiModel):
+    """What the operator granted on one API, or is about to grant."""
+
+    resource_id: str = Field(
+        pattern=UUID_PATTERN, max_length=36, description="Service principal of the API."
+    )
+    app_roles: Annotated[tuple[Uuid, ...], Field(max_length=100, json_schema_extra=LIST_SET)] = (
+        Field(default=(), description="Ids of the app roles that it assigned.")
+    )
+    scopes: Annotated[
+        tuple[Annotated[str, Field(max_length=120)], ...],
+        Field(max_length=100, json_schema_extra=LIST_SET),
+    ] = Field(default=(), description="The scopes that it consented to for all users.")
 
 
 def _object_id(what: str) -> str | None:
@@ -101,6 +116,20 @@ class RegistrationStatus(ApiModel):
     last_handled_revoke_previous_at: str | None = _identifier(
         "The value of the annotation `fhirapps.dev/revoke-previous-requested-at` that was acted "
         "on last."
+    )
+    grants: Annotated[
+        tuple[GrantStatus, ...],
+        Field(
+            max_length=32,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["resourceId"],
+            },
+        ),
+    ] = Field(
+        default=(),
+        description="What the operator granted: only that is ever withdrawn, and only from the "
+        "registration's own service principal.",
     )
     pending_credential: PendingCredential | None = Field(
         default=None, description="A credential that was asked for and is not in the Secret yet."

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
+from fhir_app_operator.api.v1alpha1.grants import Grants
 from fhir_app_operator.api.v1alpha1.schema import (
     ApiModel,
     DnsName,
@@ -177,6 +178,11 @@ class TenantSpec(ApiModel):
 
     application_defaults: ApplicationDefaults | None = Field(
         default=None, description="What every application in the tenant gets."
+    )
+    grants: Grants | None = Field(
+        default=None,
+        description="What the operator may grant by itself. Default: nothing; an administrator "
+        "consents.",
     )
 
     def allows(self, namespace_labels: dict[str, str]) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
 from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
+from fhir_app_operator.planning.model.grant import DesiredGrants
 from fhir_app_operator.planning.model.identity import Registration
 
 
@@ -65,6 +66,7 @@ class Desired:
     """Whether credentials that others made go, too."""
     assignment_required: bool | None = None
     """Whether only who was given an app role gets tokens for it; None: left as it is."""
+    grants: DesiredGrants = field(default_factory=DesiredGrants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,79 @@
+"""What is remembered of APIs in a directory: their service principals and permissions, by app id.
+
+A memory is enough to compare with; before something is granted, the API is read again.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fhir_app_operator.errors import Waiting
+from fhir_app_operator.graph.flight import Flight
+from fhir_app_operator.graph.inventory import Inventory
+from fhir_app_operator.graph.service_principals import ExposedApi, ServicePrincipals
+
+
+class Apis:
+    """The APIs of one directory.
+
+    Args:
+        service_principals: to look them up.
+        inventory: knows the service principals of what we own.
+    """
+
+    def __init__(self, service_principals: ServicePrincipals, inventory: Inventory) -> None:
+        self._service_principals = service_principals
+        self._inventory = inventory
+        self._known: dict[str, ExposedApi] = {}
+        self._lookups: Flight[ExposedApi | None] = Flight()
+
+    async def exposing(self, app_id: str, values: frozenset[str]) -> ExposedApi | None:
+        """Return the API, read again if not all `values` were known; None if it is not there.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        known = self._known.get(app_id)
+        if known is not None and values <= known.permissions.values:
+            return known
+        return await self._lookups.join(app_id, partial(self.read, app_id))
+
+    async def read(self, app_id: str) -> ExposedApi | None:
+        """Return what the directory shows of the API right now.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        found = await self._service_principals.api(app_id)
+        if found is not None:
+            self._known[app_id] = found
+        return found
+
+    async def service_principal(self, app_id: str) -> str | None:
+        """Return the object id of the API's service principal, as far as anybody knows it.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        known = self._known.get(app_id)
+        if known is not None:
+            return known.service_principal_id
+        listed = self._inventory.service_principal(app_id)
+        if listed is not None:
+            return listed
+        found = await self._lookups.join(app_id, partial(self.read, app_id))
+        return found.service_principal_id if found else None
+
+    async def writable(self, app_id: str, resource_id: str) -> ExposedApi:
+        """Return the API as it is right now, to grant something on it.
+
+        Raises:
+            Waiting: `NotYetReplicated`, its service principal is another one, or not visible.
+        """
+        found = await self.read(app_id)
+        if found is None or found.service_principal_id != resource_id:
+            raise Waiting(
+                "NotYetReplicated",
+                f"the service principal of {app_id} is not visible in Entra as it was before",
+            )
+        return found

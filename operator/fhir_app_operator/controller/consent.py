@@ -1,0 +1,236 @@
+"""The last step of a pass: what is granted to the registration, and who can grant the rest.
+
+Its outcome is the condition `ConsentGranted` and never that of the pass: a consent that is missing,
+or cannot be read, stops nobody from being Ready. What is decided comes from `planning.grants`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from fhir_app_operator.api.v1alpha1 import RegistrationStatus
+from fhir_app_operator.controller.connections import Connection, Reviewed
+from fhir_app_operator.controller.status import recorded, write_status
+from fhir_app_operator.controller.world import Pass, World
+from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
+from fhir_app_operator.planning import conditions, grants
+from fhir_app_operator.planning.model import (
+    AssignAppRole,
+    ConsentToScopes,
+    CreateServicePrincipal,
+    GrantAction,
+    ObservedGrants,
+    RecordedGrant,
+    UnassignAppRole,
+    WithdrawScopes,
+)
+
+
+async def settle(world: World, work: Pass, connection: Connection) -> None:
+    """Grant, take back and note in `work` what is missing, if it is time to look.
+
+    Raises:
+        Waiting: `Conflict`, registration or tenant changed meanwhile; `NotLeading`. Nothing else.
+    """
+    wanted, status = work.wanted().grants, work.registration.status
+    if not wanted.apis and not status.grants:
+        url = _url(work, connection)
+        work.consent = grants.report(wanted, ObservedGrants(), url) if wanted.asks_users else None
+        work.consent_read = True
+        return
+    if not _is_due(world, work, connection):
+        return
+    try:
+        work.consent = await _settle(world, work, connection)
+        work.consent_read = True
+    except (Conflict, NotLeading):
+        raise
+    except OperatorError as error:
+        _note_failure(work, connection, error)
+    connection.consents[work.identity.uid] = Reviewed(
+        at=world.clock(), wanted=wanted,
+        settled=work.consent is not None and work.consent.status == "True",
+    )  # fmt: skip
+
+
+def _note_failure(work: Pass, connection: Connection, error: OperatorError) -> None:
+    """Say what failed; while the weather hides what is granted, what was said before stays."""
+    reading = not work.granted and work.granting is None
+    before = conditions.find(work.registration.status.conditions, conditions.CONSENT)
+    if reading and before is not None and isinstance(error, Waiting):
+        return
+    work.consent = grants.unsettled(error, _url(work, connection), unreadable=reading)
+    work.consent_read = True
+
+
+def next_look(world: World, work: Pass, connection: Connection) -> datetime | None:
+    """Return when a consent that is missing is to be looked for again; None: not by itself."""
+    known = connection.consents.get(work.identity.uid)
+    if known is None or known.settled:
+        return None
+    return known.at + _interval(world, work, connection)
+
+
+def _is_due(world: World, work: Pass, connection: Connection) -> bool:
+    """Whether to read: in each pass that reads the application, and while consent is missing.
+
+    After a start, the looks for what is missing are spread by the UID's digits.
+    """
+    uid, now, wanted = work.identity.uid, world.clock(), work.wanted().grants
+    condition = conditions.find(work.registration.status.conditions, conditions.CONSENT)
+    if work.entra_read or condition is None:
+        return True
+    known = connection.consents.get(uid)
+    if known is None:
+        settled = condition.status == "True"
+        known = Reviewed(at=now, wanted=wanted, settled=settled)
+        connection.consents[uid] = known
+        share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+        known = replace(known, at=now - share * _interval(world, work, connection))
+        connection.consents[uid] = known
+    if known.wanted != wanted:
+        return True
+    due = next_look(world, work, connection)
+    return due is not None and due <= now
+
+
+def _interval(world: World, work: Pass, connection: Connection) -> timedelta:
+    condition = conditions.find(work.registration.status.conditions, conditions.CONSENT)
+    age = world.clock() - condition.last_transition_time if condition else timedelta(0)
+    pending = sum(not known.settled for known in connection.consents.values())
+    return grants.recheck_after(age, pending)
+
+
+async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report:
+    wanted = work.wanted().grants
+    observed = await _observe(work, connection)
+    actions = grants.plan(wanted, observed)
+    if actions:
+        intended = grants.intended(observed, actions)
+        await _record_intent(world, work, intended)
+        observed = replace(observed, recorded=intended)
+    for action in actions:
+        work.granting = action
+        await _refuse_outdated(world, work, connection, action)
+        await _apply(work, connection, action)
+        work.granted.append(action)
+        observed = grants.fold(observed, action)
+    work.granting = None
+    work.grants = grants.recorded(observed)
+    return grants.report(wanted, observed, _url(work, connection))
+
+
+async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
+    """Read what is granted; a service principal that was made in this pass has nothing yet."""
+    wanted, principal = work.wanted().grants, _principal(work)
+    account = tuple(
+        RecordedGrant(
+            resource_id=each.resource_id, app_roles=frozenset(each.app_roles),
+            scopes=frozenset(each.scopes),
+        )
+        for each in work.registration.status.grants
+    )  # fmt: skip
+    fresh = any(isinstance(action, CreateServicePrincipal) for action in work.applied)
+    if fresh and not account and not any(
+        api.grantable_roles or api.grantable_scopes for api in wanted.apis
+    ):  # fmt: skip
+        return ObservedGrants()
+    resources = {}
+    for api in wanted.apis:
+        found = await connection.apis.service_principal(api.app_id)
+        if found is not None:
+            resources[api.app_id] = found
+    roles = any(api.app_roles for api in wanted.apis) or any(each.app_roles for each in account)
+    scopes = any(api.scopes for api in wanted.apis) or any(each.scopes for each in account)
+    return ObservedGrants(
+        resources=resources,
+        assignments=await connection.app_role_assignments.of_principal(principal)
+        if roles and not fresh else (),
+        consents=await connection.permission_grants.of_client(principal)
+        if scopes and not fresh else (),
+        recorded=account,
+    )  # fmt: skip
+
+
+async def _record_intent(world: World, work: Pass, account: tuple[RecordedGrant, ...]) -> None:
+    """Write, guarded, what is about to be granted: a grant must never be there unaccounted for."""
+    before = work.registration.status
+    status = RegistrationStatus.model_validate(
+        before.model_dump() | recorded(work) | {"grants": as_status(account)}
+    )
+    if status != before:
+        await write_status(world, work, status)
+
+
+def as_status(account: tuple[RecordedGrant, ...]) -> list[dict[str, object]]:
+    """Return `account` in the form of `status.grants`."""
+    return [
+        {
+            "resource_id": each.resource_id,
+            "app_roles": sorted(each.app_roles),
+            "scopes": sorted(each.scopes),
+        }
+        for each in account
+    ]
+
+
+async def _refuse_outdated(
+    world: World, work: Pass, connection: Connection, action: GrantAction
+) -> None:
+    """Check what is about to be written against manifest, tenant and API as they are right now.
+
+    What a role's id stands for may have changed, and so may the spec or the allow-list, since the
+    pass began.
+
+    Raises:
+        Conflict: registration or tenant say something else now.
+        Waiting: `NotYetReplicated`, the API does.
+    """
+    identity, before = work.identity, work.registration.metadata
+    live = await world.registrations.registration(identity.namespace, identity.name)
+    if live is None or live.metadata.deletion_timestamp is not None or (
+        (live.metadata.uid, live.metadata.generation) != (before.uid, before.generation)
+    ):  # fmt: skip
+        raise Conflict("the registration changed before it was granted anything")
+    tenant = await world.registrations.tenant(work.registration.spec.tenant_ref.name)
+    if tenant is None or tenant.spec.grants != connection.grants:
+        raise Conflict("the tenant's `grants` changed before anything was granted")
+    if isinstance(action, AssignAppRole | ConsentToScopes):
+        api = await connection.apis.writable(action.app_id, action.resource_id)
+        if not grants.is_exposed(action, api.permissions):
+            raise Waiting(
+                "NotYetReplicated",
+                f"{action.app_id} does not expose what is to be granted on it as it did before",
+            )
+
+
+async def _apply(work: Pass, connection: Connection, action: GrantAction) -> None:
+    principal = _principal(work)
+    match action:
+        case AssignAppRole():
+            await connection.app_role_assignments.assign(
+                principal, action.resource_id, action.app_role_id
+            )
+        case UnassignAppRole():
+            await connection.app_role_assignments.remove(action.assignment)
+        case ConsentToScopes(grant_id=str(grant_id)):
+            await connection.permission_grants.set_scopes(grant_id, action.scopes)
+        case ConsentToScopes():
+            await connection.permission_grants.create(principal, action.resource_id, action.scopes)
+        case WithdrawScopes():
+            await connection.permission_grants.set_scopes(action.grant_id, action.scopes)
+
+
+def _principal(work: Pass) -> str:
+    """The registration's own service principal: nothing is granted to anybody else."""
+    found = work.observed.service_principal_id
+    if found is None:
+        msg = "grants were looked at before the service principal was made"
+        raise RuntimeError(msg)
+    return found
+
+
+def _url(work: Pass, connection: Connection) -> str:
+    return connection.directory.admin_consent_url(work.known_application().app_id)

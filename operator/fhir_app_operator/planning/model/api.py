@@ -1,0 +1,47 @@
+"""An API that permissions are asked for on, as the directory shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fhir_app_operator.api.v1alpha1 import ScopeEncoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionIds:
+    """The ids of an API's permissions, by value."""
+
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    app_roles: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The values of all of them."""
+        return frozenset(self.scopes) | frozenset(self.app_roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What can be asked for on one API."""
+
+    app_id: str
+    name: str
+    """How messages call it."""
+    permissions: PermissionIds
+    declared: frozenset[str] = frozenset()
+    """Values that its manifest declares, whether the directory shows them yet or not."""
+    scope_encoding: ScopeEncoding = ScopeEncoding.DOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a manifest asks for on one API: ids by value."""
+
+    app_id: str
+    name: str
+    """How messages call the API."""
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    app_roles: Mapping[str, str] = field(default_factory=dict)
+    server: bool = False
+    """It is a FHIR server that is registered in the tenant."""
