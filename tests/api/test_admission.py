@@ -64,6 +64,13 @@ def allowing(**clients):
     return RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": clients}}
 
 
+OTHER_API = "aaaaaaaa-1111-1111-1111-111111111111"
+
+
+def additional(**entry):
+    return {"additionalPermissions": [entry]}
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -130,6 +137,8 @@ def allowing(**clients):
         RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": {
             "namespaces": ["research"], "selector": {"matchLabels": {"team": "research"}},
         }, "deletionProtection": "Enabled"}},
+        SERVICE | additional(wellKnown="AzureHealthcareApis", appRoles=["system.all.read"]),
+        CONFIDENTIAL | additional(appId=OTHER_API, scopes=["a/b"], appRoles=["x"]),
     ],
 )  # fmt: skip
 def test_good_registrations_are_accepted(cluster, spec):
@@ -215,6 +224,25 @@ REFUSED = {
     "consent on Service": (SERVICE | {"consent": "Admin"}, "spec.consent", "only be set for type"),
     "consent on Resource": (RESOURCE | {"consent": "None"}, "spec.consent", "only be set for type"),
     "consent by somebody else": (PUBLIC | {"consent": "Owner"}, "spec.consent", "supported values"),
+    "other APIs on Resource": (
+        RESOURCE | additional(appId=OTHER_API, scopes=["a"]),
+        "spec.additionalPermissions", "only be set for type"),
+    "scopes of other APIs on Service": (
+        SERVICE | additional(appId=OTHER_API, scopes=["a"]),
+        "spec.additionalPermissions", "must not be set for type Service"),
+    "app roles of other APIs on Public": (
+        PUBLIC | additional(appId=OTHER_API, appRoles=["a"]),
+        "spec.additionalPermissions", "must not be set for type Public"),
+    "another API without a name": (
+        PUBLIC | additional(scopes=["a"]), "spec.additionalPermissions[0]", "exactly one of"),
+    "another API with two names": (
+        PUBLIC | additional(appId=OTHER_API, wellKnown="MicrosoftGraph", scopes=["a"]),
+        "spec.additionalPermissions[0]", "exactly one of"),
+    "another API and nothing of it": (
+        PUBLIC | additional(appId=OTHER_API), "spec.additionalPermissions[0]", "must be set"),
+    "a permission with a blank": (
+        PUBLIC | additional(appId=OTHER_API, scopes=["a b"]),
+        "spec.additionalPermissions[0].scopes[0]", "should match"),
     "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
     "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
     "certificate on Public": (PUBLIC | {"credential": {"certificate": {"issue": {}}}},
@@ -315,8 +343,8 @@ REFUSED = {
     "product of a later version": (resource(product="AzureHealthDataServices"),
                                    "spec.resource.product", "supported values"),
     "token version 3": (resource(tokenVersion=3), "tokenVersion", "supported values"),
-    "field of a later version": (CONFIDENTIAL | {"additionalPermissions": []},
-                                 "spec.additionalPermissions", "unknown field"),
+    "field of a later version": (CONFIDENTIAL | {"groupMembershipClaims": "All"},
+                                 "spec.groupMembershipClaims", "unknown field"),
     "two roles with one value": (resource(appRoles={"custom": [role("a"), role("a")]}),
                                  "appRoles.custom", "value of its own"),
     "a role of the preset": (resource(appRoles={"custom": [role("globalAdmin")]}),

@@ -10,6 +10,7 @@ from entra_emulator import GRAPH_APP_ID, OPERATOR_CLIENT_ID, Fault
 from entra_emulator.constants import GRAPH_APP_ROLES
 from entra_emulator.directory import permissions
 from entra_emulator.directory.store import Kind
+from fhir_app_operator.controller import commands
 from fhir_app_operator.controller.check import check
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from tests.controller.lab import resource_path
@@ -300,3 +301,73 @@ async def test_deleting_a_registration_takes_its_grants_along(lab):
     await lab.delete("fhirapp", name)
     await lab.settle(name)
     assert list(permissions.assignments_to(lab.emulator.directory, principal)) == []
+
+
+async def other_api(lab):
+    """Another server, which is no client's `fhirServerRef` here: an API like any other."""
+    url = f"https://other-{lab.namespace}.clinic.example"
+    await lab.ready("Resource", "other", resource={"url": url})
+    return (await ids(lab, "other"))[1]
+
+
+async def test_permissions_on_other_apis_are_asked_for_with_ids_from_the_directory(lab):
+    await lab.ready("Resource")
+    api = await other_api(lab)
+    name = await lab.ready("Confidential", additionalPermissions=[
+        {"appId": api, "scopes": ["user_impersonation"], "appRoles": ["globalReader"]},
+        {"wellKnown": "MicrosoftGraph", "scopes": ["User.Read"]},
+    ])  # fmt: skip
+    access = (await lab.application(name))["requiredResourceAccess"]
+    found = {each["resourceAppId"]: each["resourceAccess"] for each in access}
+    assert sorted(each["type"] for each in found[api]) == ["Role", "Scope"]
+    roles = {role["id"]: role["value"] for role in (await lab.application("other"))["appRoles"]}
+    assert [roles[each["id"]] for each in found[api] if each["type"] == "Role"] == ["globalReader"]
+    assert len(found[GRAPH_APP_ID]) == 3
+    lab.forget_calls()
+    await lab.reconcile(name)
+    assert [call for call in lab.calls() if api in call.path or GRAPH_APP_ID in call.path] == []
+    assert lab.writes() == []
+    await lab.patch("fhirapp", name, {"spec": {"additionalPermissions": None}})
+    await lab.settle(name)
+    assert len((await lab.application(name))["requiredResourceAccess"]) == 2
+
+
+async def test_a_permission_that_another_api_lacks_is_told_with_its_place(lab):
+    await lab.ready("Resource")
+    asks = [{"wellKnown": "MicrosoftGraph", "appRoles": ["Nothing.Of.This"]}]
+    name = await lab.register("Service", additionalPermissions=asks)
+    assert (await lab.settle(name)).result == "stalled"
+    assert (await lab.conditions(name))["Stalled"] == ("True", "ScopeNotFound")
+    assert "additionalPermissions[0].appRoles[0]" in await lab.message(name)
+
+
+async def test_roles_of_another_api_are_granted_only_where_that_api_is_listed(lab):
+    permit(lab, *ROLES)
+    await opt_in(lab)
+    await lab.ready("Resource")
+    api = await other_api(lab)
+    asks = [{"appId": api, "appRoles": ["globalReader"]}]
+    name = await lab.ready("Service", additionalPermissions=asks)
+    assert await held(lab, name) == ["globalReader"]
+    assert await held(lab, name, "other") == []
+    assert f"'globalReader' of API {api} (not in" in await lab.message(name, "ConsentGranted")
+    await opt_in(lab, allowed=[*EVERYTHING["allowed"], {"appId": api, "appRoles": ["globalR*"]}])
+    await lab.settle(name)
+    assert await held(lab, name, "other") == ["globalReader"]
+    assert await consent(lab, name) == ("True", "Granted")
+
+
+async def test_a_plan_shows_grants_and_what_stays_missing(lab, capsys):
+    permit(lab, *ROLES)
+    await opt_in(lab, allowed=[{"appRoles": ["globalReader"]}])
+    await lab.ready("Resource")
+    name = await lab.register("Service", appRoles=["globalReader", "globalWriter"])
+    assert await commands.plan(lab.world, None, lab.namespace, name)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "AssignAppRole AppRoleNotAssigned" in shown
+    assert "consent: not granted: app role 'globalWriter'" in shown
+    await lab.settle(name)
+    await lab.patch("fhirapp", name, {"spec": {"appRoles": ["globalWriter"]}})
+    assert await commands.plan(lab.world, None, lab.namespace, name)
+    assert "UnassignAppRole" in capsys.readouterr().out
+    assert await held(lab, name) == ["globalReader"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fhir_app_operator.api.v1alpha1 import Grants
-from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
+from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.planning import asked, grants
 from fhir_app_operator.planning.model import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
-from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
+from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.planning import desired as desired_module
 from fhir_app_operator.planning import federation
 from fhir_app_operator.planning import following as following_module

@@ -57,11 +57,18 @@ def _show(console: Console, found: Preview) -> None:
         return
     if not found.actions:
         console.print(f"{found.name}: nothing to do", markup=False)
+        _show_consent(console, found)
         return
     table = Table("Action", "Why", "What", title=found.name, title_justify="left", box=box.SIMPLE)
     for action in found.actions:
         table.add_row(type(action).__name__, action.reason, details(action))
     console.print(table)
+    _show_consent(console, found)
+
+
+def _show_consent(console: Console, found: Preview) -> None:
+    if found.consent is not None:
+        console.print(f"{found.name}: consent: {found.consent}", markup=False)
 
 
 async def check(

@@ -16,6 +16,7 @@ from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
 from fhir_app_operator.planning import conditions, grants
+from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
     AssignAppRole,
     ConsentToScopes,
@@ -103,6 +104,25 @@ def _interval(world: World, work: Pass, connection: Connection) -> timedelta:
     return grants.recheck_after(age, pending)
 
 
+async def foreseen(
+    work: Pass, connection: Connection
+) -> tuple[tuple[GrantAction, ...], grants.Report | None]:
+    """Return what a pass would grant and take back, and what it would say; writes nothing.
+
+    Raises:
+        Stalled, Waiting: what is granted cannot be read.
+    """
+    wanted, application = work.wanted().grants, work.observed.application
+    if not wanted.apis and not work.registration.status.grants and not wanted.asks_users:
+        return (), None
+    observed = await _observe(work, connection)
+    actions = grants.plan(wanted, observed)
+    for action in actions:
+        observed = grants.fold(observed, action)
+    url = connection.directory.admin_consent_url(application.app_id if application else NEW_ID)
+    return actions, grants.report(wanted, observed, url)
+
+
 async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report:
     wanted = work.wanted().grants
     observed = await _observe(work, connection)
@@ -124,7 +144,7 @@ async def _settle(world: World, work: Pass, connection: Connection) -> grants.Re
 
 async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
     """Read what is granted; a service principal that was made in this pass has nothing yet."""
-    wanted, principal = work.wanted().grants, _principal(work)
+    wanted, principal = work.wanted().grants, work.observed.service_principal_id
     account = tuple(
         RecordedGrant(
             resource_id=each.resource_id, app_roles=frozenset(each.app_roles),
@@ -132,7 +152,9 @@ async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
         )
         for each in work.registration.status.grants
     )  # fmt: skip
-    fresh = any(isinstance(action, CreateServicePrincipal) for action in work.applied)
+    fresh = principal is None or any(
+        isinstance(action, CreateServicePrincipal) for action in work.applied
+    )
     if fresh and not account and not any(
         api.grantable_roles or api.grantable_scopes for api in wanted.apis
     ):  # fmt: skip
@@ -147,9 +169,9 @@ async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
     return ObservedGrants(
         resources=resources,
         assignments=await connection.app_role_assignments.of_principal(principal)
-        if roles and not fresh else (),
+        if roles and principal and not fresh else (),
         consents=await connection.permission_grants.of_client(principal)
-        if scopes and not fresh else (),
+        if scopes and principal and not fresh else (),
         recorded=account,
     )  # fmt: skip
 

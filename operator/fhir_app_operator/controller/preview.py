@@ -7,13 +7,18 @@ from typing import Any
 
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
-from fhir_app_operator.controller import observe, references
+from fhir_app_operator.controller import consent, observe, references
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning.differences import changed_properties
 from fhir_app_operator.planning.forecast import forecast
-from fhir_app_operator.planning.model import Action, ApplicationChanges
+from fhir_app_operator.planning.model import (
+    Action,
+    ApplicationChanges,
+    AppRoleAssignment,
+    GrantAction,
+)
 from fhir_app_operator.planning.plan import deletion_plan
 
 
@@ -22,7 +27,9 @@ class Preview:
     """What a pass would do for one registration, or what would stop it."""
 
     name: str
-    actions: tuple[Action, ...] = ()
+    actions: tuple[Action | GrantAction, ...] = ()
+    consent: str | None = None
+    """What the condition `ConsentGranted` would say, if there is something to consent to."""
     error: OperatorError | None = None
 
 
@@ -70,7 +77,15 @@ async def _preview(world: World, registration: FhirAppRegistration) -> Preview:
         actions = await _actions(world, work)
     except OperatorError as error:
         return Preview(name=work.name, error=error)
-    return Preview(name=work.name, actions=actions)
+    if work.desired is None or work.connection is None:
+        return Preview(name=work.name, actions=actions)
+    try:
+        granted, report = await consent.foreseen(work, work.connection)
+    except OperatorError as error:
+        return Preview(name=work.name, actions=actions, consent=error.message)
+    return Preview(
+        name=work.name, actions=(*actions, *granted), consent=report.message if report else None
+    )
 
 
 async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
@@ -82,20 +97,24 @@ async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
         purge = registration.spec.deletion_policy == "Purge"
         return deletion_plan(work.identity, work.observed, purge=purge)
     tenant = await references.preconditions(world, work)
-    connection = await world.connections.get(tenant)
-    wanted = await references.desired_state(world, work, connection)
+    connection = work.connection = await world.connections.get(tenant)
+    wanted = work.desired = await references.desired_state(world, work, connection)
     await observe.observe_entra(world, work, connection)
     observe.compare_clocks(world, work, connection)
     return forecast(wanted, work.observed, world.clock(), world.policy)
 
 
-def details(action: Action) -> str:
+def details(action: Action | GrantAction) -> str:
     """Return what `action` is about, for a table: properties, ids, lifetimes."""
     shown = []
     for field in fields(action):
         value = getattr(action, field.name)
         if isinstance(value, ApplicationChanges):
             shown.append(", ".join(changed_properties(value)))
+        elif isinstance(value, AppRoleAssignment):
+            shown.append(f"app_role_id {value.app_role_id}; resource_id {value.resource_id}")
+        elif isinstance(value, frozenset):
+            shown.append(f"{field.name} {' '.join(sorted(value))}")
         elif field.name not in ("reason", "nonce"):
             shown.append(f"{field.name} {value}")
     return "; ".join(shown)

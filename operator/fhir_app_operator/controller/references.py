@@ -6,18 +6,19 @@ Reads only. Entra objects of the registration itself are read in `observe`, the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fhir_app_operator.api.v1alpha1 import EntraTenant, Federated, FhirAppRegistration
-from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
 from fhir_app_operator.controller import fhir_servers, following, observe, pre_authorized
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.graph.service_principals import ExposedApi
 from fhir_app_operator.planning import asked, desired, federation, requests
 from fhir_app_operator.planning.model import (
     CredentialPolicy,
     Desired,
     DesiredApplication,
+    PermissionIds,
 )
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
@@ -48,10 +49,7 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     registration = work.registration
     server = await fhir_servers.server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
-    apis = {
-        app_id: (await _api(connection, app_id, values)).permissions
-        for app_id, values in asked.apis(registration).items()
-    }
+    apis = await _exposed(connection, asked.apis(registration))
     wanted = desired.desired(
         registration, work.identity, connection.directory, server, issuer, apis,
         await _defaults(connection), await _outside_credential(world, work, connection),
@@ -59,15 +57,14 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     return await pre_authorized.with_clients(world, work, connection, wanted)
 
 
-async def _api(connection: Connection, app_id: str, values: frozenset[str]) -> ExposedApi:
-    found = await connection.apis.exposing(app_id, values)
-    if found is None or (app_id == GRAPH_APP_ID and not values <= found.permissions.values):
-        raise Waiting(
-            "GraphUnavailable",
-            "the tenant does not show Microsoft Graph's permissions "
-            f"{' and '.join(sorted(values))}",
-        )
-    return found
+async def _exposed(
+    connection: Connection, wanted: Mapping[str, frozenset[str]]
+) -> dict[str, PermissionIds]:
+    """What those of the APIs expose that the tenant has."""
+    found = {
+        app_id: await connection.apis.exposing(app_id, values) for app_id, values in wanted.items()
+    }
+    return {app_id: api.permissions for app_id, api in found.items() if api is not None}
 
 
 async def _outside_credential(

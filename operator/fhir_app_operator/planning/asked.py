@@ -7,6 +7,7 @@ Their spelling in Entra, what must not mix, and their ids. Asking is not getting
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import (
@@ -17,7 +18,7 @@ from fhir_app_operator.api.v1alpha1 import (
     ScopeEncoding,
 )
 from fhir_app_operator.api.v1alpha1.exposure import USER_IMPERSONATION
-from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID
+from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import grants, smart
 from fhir_app_operator.planning.model import (
@@ -65,9 +66,7 @@ def encoded(registration: FhirAppRegistration, encoding: ScopeEncoding) -> tuple
             found.append(smart.encode(value, encoding))
         except smart.InvalidScopeError as error:
             raise Invalid(f"`{name}[{index}]`: '{value}': {error}") from None
-    mixed = smart.mixture(values(registration))
-    if mixed is not None:
-        raise Invalid(f"`{name}`: {mixed}")
+    _refuse_mixture(name, values(registration))
     return tuple(found)
 
 
@@ -78,9 +77,13 @@ def smart_scope(registration: FhirAppRegistration) -> str:
 
 def apis(registration: FhirAppRegistration) -> dict[str, frozenset[str]]:
     """Return what `registration` asks for beside its server: values by the API's client id."""
-    if registration.spec.type not in _USER_FLOWS:
-        return {}
-    return {GRAPH_APP_ID: frozenset(grants.OPENID_SCOPES)}
+    found: dict[str, frozenset[str]] = {}
+    if registration.spec.type in _USER_FLOWS:
+        found[GRAPH_APP_ID] = frozenset(grants.OPENID_SCOPES)
+    for entry in registration.spec.additional_permissions:
+        values = {*(entry.scopes or ()), *(entry.app_roles or ())}
+        found[entry.api] = found.get(entry.api, frozenset()) | values
+    return found
 
 
 def asked(
@@ -91,25 +94,89 @@ def asked(
     Args:
         registration: the manifest.
         server: its FHIR server.
-        others: what the other APIs expose, by client id: `apis` says which.
+        others: what the other APIs expose, by client id: `apis` says which. One that the tenant
+            does not have is not there.
 
     Raises:
-        Invalid: as `encoded`.
+        Invalid: as `encoded`; or `additionalPermissions` name the FHIR server.
         Stalled: `ScopeNotFound`, the API does not have a permission that is asked for.
         Waiting: `NotYetReplicated`, the server declares it, but the directory does not show it.
     """
     if registration.spec.type is AppType.RESOURCE:
         return ()
     wanted, name = encoded(registration, server.scope_encoding), field(registration)
+    on_server = Asked(app_id=server.app_id, name=server.name, server=True)
     if registration.spec.type is AppType.SERVICE:
         roles = _ids(server, server.permissions.app_roles, wanted, name, "an app role")
-        return (Asked(app_id=server.app_id, name=server.name, app_roles=roles, server=True),)
-    scopes = _ids(server, server.permissions.scopes, wanted, name, "a scope")
-    graph = {value: others[GRAPH_APP_ID].scopes[value] for value in grants.OPENID_SCOPES}
-    return (
-        Asked(app_id=server.app_id, name=server.name, scopes=scopes, server=True),
-        Asked(app_id=GRAPH_APP_ID, name=_GRAPH_NAME, scopes=graph),
-    )
+        found: tuple[Asked, ...] = (replace(on_server, app_roles=roles),)
+    else:
+        scopes = _ids(server, server.permissions.scopes, wanted, name, "a scope")
+        found = (replace(on_server, scopes=scopes), _openid(others))
+    return _merged((*found, *_additional(registration, server, others)))
+
+
+def _openid(others: Mapping[str, PermissionIds]) -> Asked:
+    ids = others.get(GRAPH_APP_ID, PermissionIds()).scopes
+    if not ids.keys() >= set(grants.OPENID_SCOPES):
+        raise Waiting(
+            "GraphUnavailable",
+            "the tenant does not show Microsoft Graph's permissions "
+            f"{' and '.join(grants.OPENID_SCOPES)}",
+        )
+    scopes = {value: ids[value] for value in grants.OPENID_SCOPES}
+    return Asked(app_id=GRAPH_APP_ID, name=_GRAPH_NAME, scopes=scopes)
+
+
+def _additional(
+    registration: FhirAppRegistration, server: Api, others: Mapping[str, PermissionIds]
+) -> Iterable[Asked]:
+    for index, entry in enumerate(registration.spec.additional_permissions):
+        where = f"additionalPermissions[{index}]"
+        if entry.api == server.app_id:
+            raise Invalid(
+                f"`{where}`: this is {server.name}, the client's FHIR server: ask for its "
+                f"permissions in `{field(registration)}`"
+            )
+        ids = others.get(entry.api)
+        if ids is None:
+            raise Stalled(
+                "ScopeNotFound",
+                f"`{where}`: {entry.name} is not in this tenant; an administrator adds it: az ad "
+                f"sp create --id {entry.api}",
+            )
+        _refuse_mixture(where, (*(entry.scopes or ()), *(entry.app_roles or ())))
+        api = Api(app_id=entry.api, name=entry.name, permissions=ids)
+        yield Asked(
+            app_id=entry.api,
+            name=_GRAPH_NAME if entry.api == GRAPH_APP_ID else entry.name,
+            scopes=_ids(api, ids.scopes, entry.scopes or (), f"{where}.scopes", "a scope"),
+            app_roles=_ids(
+                api, ids.app_roles, entry.app_roles or (), f"{where}.appRoles", "an app role"
+            ),
+        )
+
+
+def _refuse_mixture(where: str, names: Iterable[str]) -> None:
+    """Refuse SMART scopes that must not be in one token; what is no SMART scope is the API's."""
+    try:
+        mixed = smart.mixture(smart.decode(value, ScopeEncoding.DOT) for value in names)
+    except smart.InvalidScopeError:
+        return
+    if mixed is not None:
+        raise Invalid(f"`{where}`: {mixed}")
+
+
+def _merged(found: Iterable[Asked]) -> tuple[Asked, ...]:
+    """Return one entry for each API."""
+    merged: dict[str, Asked] = {}
+    for each in found:
+        before = merged.get(each.app_id, each)
+        merged[each.app_id] = replace(
+            before,
+            scopes={**before.scopes, **each.scopes},
+            app_roles={**before.app_roles, **each.app_roles},
+        )
+    return tuple(merged.values())
 
 
 def _ids(
@@ -132,10 +199,11 @@ def _absent(
     found = sorted(smart.decode(each, api.scope_encoding) for each in ids)
     known = ", ".join(found[:_LISTED]) or "none"
     known += f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    remedy = ", or add it to the server's `resource`" if api.declared else ""
     return Stalled(
         "ScopeNotFound",
         f"`{name}`: '{shown}' is not {what} of {api.name} "
-        f"(it has: {known}); correct the value, or add it to the server's `resource`",
+        f"(it has: {known}); correct the value{remedy}",
     )
 
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import Grants
 from fhir_app_operator.api.v1alpha1.conditions import ConditionStatus
-from fhir_app_operator.api.v1alpha1.grants import GRAPH_APP_ID, AllowedPermissions
+from fhir_app_operator.api.v1alpha1.grants import AllowedPermissions
+from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.planning.model import (
     AppRoleAssignment,

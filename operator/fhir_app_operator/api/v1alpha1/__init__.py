@@ -4,6 +4,7 @@ The models read what the API server returns: defaults are filled in, unknown fie
 Validation for people happens in the API server, by the schema and the rules rendered from here.
 """
 
+from fhir_app_operator.api.v1alpha1.additional_permissions import AdditionalPermissions
 from fhir_app_operator.api.v1alpha1.app_type import AppType
 from fhir_app_operator.api.v1alpha1.conditions import Condition
 from fhir_app_operator.api.v1alpha1.credential import (
@@ -55,6 +56,7 @@ from fhir_app_operator.api.v1alpha1.tenant import (
 )
 
 __all__ = [
+    "AdditionalPermissions",
     "AllowedClients",
     "AppRolePreset",
     "AppRoles",

@@ -58,6 +58,17 @@ FIELDS_BY_TYPE: Final = (
                        why="a service gets in with app roles only"),
     _only("appRoles", _SVC, why="a user's client asks for `scopes`, "
                    "a Resource exposes `resource.appRoles`"),
+    _only("additionalPermissions", _CONF, _PUB, _SVC, why="a FHIR server signs in nowhere"),
+    rule("self.type != 'Service' || !has(self.additionalPermissions) || "
+         "!self.additionalPermissions.exists(p, has(p.scopes))",
+         "`scopes` in `additionalPermissions` must not be set for type Service: delegated "
+         "permissions need a signed-in user", field=".additionalPermissions",
+         reason="FieldValueForbidden"),
+    rule("self.type != 'Public' || !has(self.additionalPermissions) || "
+         "!self.additionalPermissions.exists(p, has(p.appRoles))",
+         "`appRoles` in `additionalPermissions` must not be set for type Public: it has no "
+         "credential to sign in by itself", field=".additionalPermissions",
+         reason="FieldValueForbidden"),
     _only("consent", _CONF, _PUB, why="no user signs in to the others; "
                    "a Service's app roles are always an administrator's"),
     _only("redirectUris", _CONF, _PUB, why="nobody signs in interactively to the others"),

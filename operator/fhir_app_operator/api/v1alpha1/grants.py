@@ -6,33 +6,16 @@ How patterns match, and what is left over, is decided in `planning.grants`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.schema import LIST_SET, ApiModel, Uuid, rule, rules
-
-
-class WellKnownApi(StrEnum):
-    """APIs of Microsoft's that go by a name instead of their client id."""
-
-    MICROSOFT_GRAPH = "MicrosoftGraph"
-    AZURE_HEALTHCARE_APIS = "AzureHealthcareApis"
-    AZURE_API_FOR_DICOM = "AzureApiForDicom"
-
-
-WELL_KNOWN_APP_IDS: Final = {
-    WellKnownApi.MICROSOFT_GRAPH: "00000003-0000-0000-c000-000000000000",
-    WellKnownApi.AZURE_HEALTHCARE_APIS: "4f6778d8-5aef-43dc-a1ff-b073724b9495",
-    WellKnownApi.AZURE_API_FOR_DICOM: "75e725bf-66ce-4cea-9b9a-5c4caae57f33",
-}
-"""Source: Microsoft's lists of first-party applications; the same in every tenant."""
-GRAPH_APP_ID: Final = WELL_KNOWN_APP_IDS[WellKnownApi.MICROSOFT_GRAPH]
-
-NOT_BOTH: Final = rule(
-    "!has(self.appId) || !has(self.wellKnown)",
-    "an API must be named by one of `appId` and `wellKnown`, not by both",
-    field=".wellKnown",
+from fhir_app_operator.api.v1alpha1.well_known import (
+    IS_GRAPH,
+    NOT_BOTH,
+    WellKnownApi,
+    client_id,
 )
 
 
@@ -55,15 +38,11 @@ Pattern = Annotated[
 ]
 """A value, or part of one with `*` for the rest."""
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=100, json_schema_extra=LIST_SET)]
-_IS_GRAPH: Final = (
-    "(has(self.wellKnown) && self.wellKnown == 'MicrosoftGraph') || "
-    f"(has(self.appId) && self.appId == '{GRAPH_APP_ID}')"
-)
 
 
 def _by_name(field: str) -> dict[str, str]:
     return rule(
-        f"!({_IS_GRAPH}) || !has(self.{field}) || !self.{field}.exists(v, v.contains('*'))",
+        f"!({IS_GRAPH}) || !has(self.{field}) || !self.{field}.exists(v, v.contains('*'))",
         f"`{field}` of Microsoft Graph must be listed by name, without `*`",
         field=f".{field}",
     )
@@ -97,7 +76,7 @@ class AllowedPermissions(ApiModel):
     @property
     def api(self) -> str | None:
         """Client id of the API; None stands for the FHIR servers registered in the tenant."""
-        return WELL_KNOWN_APP_IDS[self.well_known] if self.well_known else self.app_id
+        return client_id(self.app_id, self.well_known)
 
 
 class Grants(ApiModel):

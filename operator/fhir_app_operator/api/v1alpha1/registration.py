@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
+from fhir_app_operator.api.v1alpha1.additional_permissions import AdditionalPermissions
 from fhir_app_operator.api.v1alpha1.app_type import FIELDS_BY_TYPE, AppType
 from fhir_app_operator.api.v1alpha1.credential import Credential
 from fhir_app_operator.api.v1alpha1.exposure import USER_IMPERSONATION
@@ -123,6 +124,14 @@ class RegistrationSpec(ApiModel):
         default=None,
         description="App roles on the server, SMART scopes in SMART's own form "
         "(`system/*.rs`); type Service only.",
+    )
+    additional_permissions: Annotated[
+        tuple[AdditionalPermissions, ...],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = Field(
+        default=(),
+        description="Permissions on other APIs: `scopes` for a user's client, `appRoles` for one "
+        "that signs in by itself.",
     )
     consent: Consent | None = Field(
         default=None,
