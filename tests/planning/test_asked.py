@@ -48,6 +48,7 @@ def test_entries_for_one_api_are_merged_with_what_every_sign_in_needs():
         name="Microsoft Graph",
         scopes={**GRAPH.scopes, "User.Read": "1", "Mail.Read": "2"},
         app_roles={"User.Read.All": "3"},
+        required=frozenset(GRAPH.scopes),
     )
     assert len(asked.resource_access(found.values())) == 6
 

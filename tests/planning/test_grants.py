@@ -136,7 +136,7 @@ def test_what_every_sign_in_needs_of_microsoft_graph_goes_without_saying():
 def test_a_service_wants_its_roles_and_a_users_client_its_scopes_if_it_says_so():
     (service,) = desired("Service", grants=tenant(SERVERS)).grants.apis
     assert (service.app_roles, service.scopes) == ({"globalReader": "id-reader"}, frozenset())
-    assert service.grantable_role_ids == {"id-reader"}
+    assert service.kept_role_ids == {"id-reader"}
     quiet = desired("Public", grants=tenant(SERVERS)).grants
     assert (quiet.apis, quiet.asks_users) == ((), True)
     loud = desired("Public", grants=tenant(SERVERS), consent="Admin").grants

@@ -93,7 +93,9 @@ def identity(uid="uid-1", name="portal"):
     return Registration(namespace="clinic", name=name, uid=uid, cluster_id="cluster")
 
 
-def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, grants=None, **spec):
+def desired(
+    kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, grants=None, policy=None, **spec
+):
     manifest = registration(kind, **spec)
     facts = server or (desired_module.own_server(manifest) if kind == "Resource" else SERVER)
     asked, outside = manifest.spec.credential, follows
@@ -108,7 +110,7 @@ def desired(kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, grants=Non
         facts,
         ISSUER,
         {GRAPH_APP_ID: GRAPH},
-        Defaults(grants=grants),
+        Defaults(grants=grants, policy=policy),
         outside,
     )
 

@@ -100,7 +100,7 @@ class Journey:
     def edit_spec(self, number):
         """The spec changes; also back to what it was."""
         if self.is_there:
-            role = ("globalReader", "globalWriter", "globalAdmin")[number % 3]
+            role = ("globalReader", "globalWriter", "globalExporter")[number % 3]
             self.world.edit(NAME, displayName=f"Client {number % 4}", appRoles=[role])
 
     def edit_lifetime(self, hours):

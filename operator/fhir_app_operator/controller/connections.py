@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from fhir_app_operator.api.v1alpha1 import EntraTenant, Grants
+from fhir_app_operator.api.v1alpha1 import EntraTenant
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
 from fhir_app_operator.controller.apis import Apis
 from fhir_app_operator.controller.own_writes import OwnWrites
@@ -82,8 +82,6 @@ class Connection:
     app_role_assignments: AppRoleAssignments
     permission_grants: PermissionGrants
     application_defaults: ApplicationDefaults | None
-    grants: Grants | None
-    """What may be granted without an administrator, as the tenant said when it was last read."""
     openid: OpenIdConfigurations
     own_writes: OwnWrites
     server_clock: ServerClock
@@ -178,7 +176,6 @@ class Connections:
         else:
             connection, pools = known.connection, known.pools
         connection.application_defaults = tenant.spec.application_defaults
-        connection.grants = tenant.spec.grants
         self._open[name] = _Open(
             uid=meta.uid, generation=meta.generation, reach=reach, connection=connection,
             pools=pools,
@@ -236,7 +233,6 @@ class Connections:
             federated_identity_credentials=FederatedIdentityCredentials(graph),
             deleted_items=DeletedItems(graph),
             application_defaults=tenant.spec.application_defaults,
-            grants=tenant.spec.grants,
             openid=OpenIdConfigurations(where, pools.login),
             own_writes=OwnWrites(self._clock),
             server_clock=graph.server_clock,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import RegistrationStatus
+from fhir_app_operator.controller import tenant_rules
 from fhir_app_operator.controller.connections import Connection, Reviewed
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
@@ -216,9 +217,7 @@ async def _refuse_outdated(
         (live.metadata.uid, live.metadata.generation) != (before.uid, before.generation)
     ):  # fmt: skip
         raise Conflict("the registration changed before it was granted anything")
-    tenant = await world.registrations.tenant(work.registration.spec.tenant_ref.name)
-    if tenant is None or tenant.spec.grants != connection.grants:
-        raise Conflict("the tenant's `grants` changed before anything was granted")
+    await tenant_rules.refuse_outdated(world, work)
     if isinstance(action, AssignAppRole | ConsentToScopes):
         api = await connection.apis.writable(action.app_id, action.resource_id)
         if not grants.is_exposed(action, api.permissions):

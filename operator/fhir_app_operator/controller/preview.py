@@ -11,6 +11,7 @@ from fhir_app_operator.controller import consent, observe, references
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
 from fhir_app_operator.kube.registrations import parse_registration
+from fhir_app_operator.planning import policy
 from fhir_app_operator.planning.differences import changed_properties
 from fhir_app_operator.planning.forecast import forecast
 from fhir_app_operator.planning.model import (
@@ -101,7 +102,9 @@ async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
     wanted = work.desired = await references.desired_state(world, work, connection)
     await observe.observe_entra(world, work, connection)
     observe.compare_clocks(world, work, connection)
-    return forecast(wanted, work.observed, world.clock(), world.policy)
+    actions = forecast(wanted, work.observed, world.clock(), world.policy)
+    policy.refuse(wanted, work.observed.application, actions)
+    return actions
 
 
 def details(action: Action | GrantAction) -> str:

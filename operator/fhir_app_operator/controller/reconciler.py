@@ -19,7 +19,7 @@ from fhir_app_operator.api.names import (
     IN_USE_FINALIZER,
 )
 from fhir_app_operator.api.v1alpha1 import AppType, CredentialType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import consent, observe, record, references
+from fhir_app_operator.controller import consent, observe, record, references, tenant_rules
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection, Unlisted
 from fhir_app_operator.controller.finalize import finalize
@@ -29,7 +29,7 @@ from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
-from fhir_app_operator.planning import conditions, notices, requests
+from fhir_app_operator.planning import conditions, notices, policy, requests
 from fhir_app_operator.planning.model import (
     Action,
     CreateApplication,
@@ -149,6 +149,7 @@ class Reconciler:
             await observe.observe_entra(self._world, work, connection)
             await self._bring_about(work, connection, work.desired)
         await consent.settle(self._world, work, connection)
+        policy.complain(work.desired)
 
     async def _bring_about(self, work: Pass, connection: Connection, wanted: Desired) -> None:
         for _ in range(MAX_ROUNDS):
@@ -156,8 +157,15 @@ class Reconciler:
             if not actions:
                 self._remember(work, connection)
                 return
+            try:
+                policy.refuse(wanted, work.observed.application, actions)
+            except OperatorError:
+                await self._keep_credential(work, connection)
+                raise
             await self._announce(work, actions)
             for action in actions:
+                if tenant_rules.concerns(action):
+                    await tenant_rules.refuse_outdated(self._world, work)
                 await apply(self._world, work, connection, action)
         raise Waiting("Progressing", f"not done after {MAX_ROUNDS} steps; going on")
 

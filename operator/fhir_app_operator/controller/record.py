@@ -21,7 +21,14 @@ from fhir_app_operator.controller import consent
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
-from fhir_app_operator.planning import conditions, credentials, federation, notices, requests
+from fhir_app_operator.planning import (
+    conditions,
+    credentials,
+    federation,
+    notices,
+    policy,
+    requests,
+)
 from fhir_app_operator.planning.conditions import Reporter, Verdict
 from fhir_app_operator.planning.desired import issue_policy, resolved
 from fhir_app_operator.planning.plan import credential_usable
@@ -84,12 +91,15 @@ def _warned(world: World, work: Pass, status: Status, error: OperatorError | Non
     invalid = requests.invalid(work.registration.metadata.annotations)
     if invalid:
         found.append(reporter.invalid_request(invalid))
+    wanted = work.desired
+    if wanted is not None and wanted.violations and error is None:
+        found.append(reporter.policy_violated(policy.said(wanted.violations)))
     terminating = work.registration.metadata.deletion_timestamp is not None
-    policy = None if terminating else issue_policy(work.registration)
+    issued = None if terminating else issue_policy(work.registration)
     active = next((c for c in status.credentials if c.state is CredentialState.ACTIVE), None)
     start, end = (active.start_time, active.end_time) if active else (None, None)
-    if policy and start and end and credentials.is_overdue(
-        policy, start, end, _directory_time(world, work)
+    if issued and start and end and credentials.is_overdue(
+        issued, start, end, _directory_time(world, work)
     ):  # fmt: skip
         reason = error.reason if error else "RenewalDelayed"
         why = f"it is not renewed: {error.message}" if error else "its renewal waits for room"

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fhir_app_operator.api.v1alpha1 import EntraTenant, Federated, FhirAppRegistration
-from fhir_app_operator.controller import fhir_servers, following, observe, pre_authorized
+from fhir_app_operator.controller import (
+    fhir_servers,
+    following,
+    observe,
+    pre_authorized,
+    tenant_rules,
+)
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Stalled, Waiting
@@ -31,7 +37,7 @@ async def preconditions(world: World, work: Pass) -> EntraTenant:
         Waiting: `TenantNotFound`, `TenantNotReady`, `NamespaceTerminating`.
     """
     registration = work.registration
-    tenant = await tenant_of(world, registration)
+    tenant = work.tenant = await tenant_of(world, registration)
     work.namespace_labels = await refuse_namespace(world, tenant, registration.metadata.namespace)
     if tenant.metadata.deletion_timestamp and registration.status.app_id is None:
         raise Waiting("TenantNotReady", f"EntraTenant '{tenant.metadata.name}' is being deleted")
@@ -52,7 +58,7 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     apis = await _exposed(connection, asked.apis(registration))
     wanted = desired.desired(
         registration, work.identity, connection.directory, server, issuer, apis,
-        await _defaults(connection), await _outside_credential(world, work, connection),
+        await _defaults(work, connection), await _outside_credential(world, work, connection),
     )  # fmt: skip
     return await pre_authorized.with_clients(world, work, connection, wanted)
 
@@ -113,17 +119,19 @@ def held_state(work: Pass) -> Desired | None:
     )
 
 
-async def _defaults(connection: Connection) -> desired.Defaults:
+async def _defaults(work: Pass, connection: Connection) -> desired.Defaults:
     """The tenant's defaults; further owners must not push the operator itself out."""
     found = connection.application_defaults
+    grants, policy = tenant_rules.rules(work)
     if found is None:
-        return desired.Defaults(grants=connection.grants)
+        return desired.Defaults(grants=grants, policy=policy)
     owners = frozenset(found.owners)
     return desired.Defaults(
         service_management_reference=found.service_management_reference,
         owners=owners | {await connection.inventory.own_id()} if owners else owners,
         tags=frozenset(found.tags),
-        grants=connection.grants,
+        grants=grants,
+        policy=policy,
     )
 
 

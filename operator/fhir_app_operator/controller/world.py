@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fhir_app_operator.api.v1alpha1 import Condition, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import Condition, EntraTenant, FhirAppRegistration
 from fhir_app_operator.controller.certificates import KeyPair, self_signed
 from fhir_app_operator.controller.connections import Connection, Connections
 from fhir_app_operator.errors import Waiting
@@ -86,6 +86,8 @@ class Pass:
     """Whether a read was corrected by what we know: it must be looked at again."""
     namespace_labels: dict[str, str] = field(default_factory=dict)
     """The labels of the registration's namespace, once its tenant was asked whether it may."""
+    tenant: EntraTenant | None = None
+    """The tenant as the pass found it: what it decides on."""
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False

@@ -124,7 +124,8 @@ def _openid(others: Mapping[str, PermissionIds]) -> Asked:
             f"{' and '.join(grants.OPENID_SCOPES)}",
         )
     scopes = {value: ids[value] for value in grants.OPENID_SCOPES}
-    return Asked(app_id=GRAPH_APP_ID, name=_GRAPH_NAME, scopes=scopes)
+    required = frozenset(grants.OPENID_SCOPES)
+    return Asked(app_id=GRAPH_APP_ID, name=_GRAPH_NAME, scopes=scopes, required=required)
 
 
 def _additional(
@@ -218,17 +219,26 @@ def resource_access(found: Iterable[Asked]) -> frozenset[ResourceAccess]:
 
 
 def desired_grants(
-    registration: FhirAppRegistration, found: Iterable[Asked], tenant: Grants | None
-) -> DesiredGrants:
+    registration: FhirAppRegistration, found: Iterable[Asked], tenant: Grants | None,
+    barred: frozenset[str],
+) -> DesiredGrants:  # fmt: skip
     """Return what of `found` should be granted: app roles always, scopes if the manifest says so.
 
-    `tenant` is what the operator may grant by itself.
+    Args:
+        registration: the manifest.
+        found: what it asks for.
+        tenant: what the operator may grant by itself.
+        barred: ids of permissions that must not be granted, nor taken back.
     """
     admin = registration.spec.consent is Consent.ADMIN
     wanted = tuple(
         grants.wanted(
             tenant, api.app_id, api.name, app_roles=api.app_roles,
             scopes=tuple(api.scopes) if admin else (), server=api.server,
+            barred=frozenset(
+                value for ids in (api.app_roles, api.scopes)
+                for value, each in ids.items() if each in barred
+            ),
         )
         for api in found
     )  # fmt: skip

@@ -26,7 +26,8 @@ CONSENT: Final = "ConsentGranted"
 """Beside the others: no health check reads it, and it is there whatever becomes of a pass."""
 EXPIRING: Final = "CredentialExpiring"
 INVALID_REQUEST: Final = "InvalidRequest"
-ABNORMAL: Final = (EXPIRING, INVALID_REQUEST)
+POLICY_VIOLATED: Final = "PolicyViolated"
+ABNORMAL: Final = (EXPIRING, INVALID_REQUEST, POLICY_VIOLATED)
 """Types that exist only while they are true, and that no health check reads."""
 
 MESSAGE_LIMIT: Final = 4096
@@ -149,6 +150,11 @@ class Reporter:
             for rule, which in by_rule.items()
         )
         return self._condition(INVALID_REQUEST, "True", "InvalidAnnotation", message)
+
+    def policy_violated(self, what: str) -> Condition:
+        """Return the warning that the tenant's policy would not allow `what` any more."""
+        message = f"the EntraTenant's `policy` does not allow {what}; it is left as it is"
+        return self._condition(POLICY_VIOLATED, "True", "PolicyViolation", message)
 
     def consent(self, status: ConditionStatus, reason: str, message: str) -> Condition:
         """Return whether what the manifest asks for is granted."""

@@ -18,10 +18,11 @@ from fhir_app_operator.api.v1alpha1 import (
     Grants,
     Resource,
     ScopeEncoding,
+    TenantPolicy,
     UnmanagedPolicy,
 )
 from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import asked, permissions, requests
+from fhir_app_operator.planning import asked, permissions, policy, requests
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
@@ -68,6 +69,8 @@ class Defaults:
     tags: frozenset[str] = frozenset()
     grants: Grants | None = None
     """What may be granted without an administrator."""
+    policy: TenantPolicy | None = None
+    """What may be asked for at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +189,13 @@ def desired(
     """
     spec, defaults = registration.spec, defaults or Defaults()
     found = asked.asked(registration, server.api, apis)
-    application = _application(registration, identity, tenant, server, found)
+    redirects = _redirects(registration)
+    broken = policy.violations(defaults.policy, found, redirects)
+    withdraws = defaults.policy is not None and defaults.policy.withdraws
+    if withdraws:
+        found = policy.allowed_only(found, broken)
+        redirects = policy.allowed_redirects(redirects, broken)
+    application = _application(registration, identity, tenant, server, found, redirects)
     return Desired(
         registration=identity,
         application=_with_defaults(application, defaults),
@@ -198,7 +207,11 @@ def desired(
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
         assignment_required=spec.resource.assignment_required if spec.resource else None,
-        grants=asked.desired_grants(registration, found, defaults.grants),
+        grants=asked.desired_grants(
+            registration, found, defaults.grants, policy.barred_ids(broken)
+        ),
+        violations=broken,
+        withdraws=withdraws,
     )
 
 
@@ -208,11 +221,11 @@ def _application(
     tenant: Directory,
     server: Server,
     found: Iterable[Asked],
+    redirects: RedirectUris,
 ) -> DesiredApplication:
     spec = registration.spec
     resource = spec.resource if spec.type is AppType.RESOURCE else None
     where = (tenant.tenant_id, identity.namespace, identity.name)
-    redirects = _redirects(registration)
     return DesiredApplication(
         display_name=spec.display_name or f"{identity.namespace}/{identity.name}"[:120],
         notes=f"Managed by fhir-app-operator from FhirAppRegistration "

@@ -100,7 +100,7 @@ def _listed(patterns: Iterable[str], value: str, *, by_name: bool) -> bool:
 
 def wanted(
     grants: Grants | None, app_id: str, name: str, *, app_roles: Mapping[str, str] | None = None,
-    scopes: Iterable[str] = (), server: bool = False,
+    scopes: Iterable[str] = (), server: bool = False, barred: frozenset[str] = frozenset(),
 ) -> WantedGrants:  # fmt: skip
     """Return what is asked for on one API, and how much of it the operator may grant.
 
@@ -111,6 +111,7 @@ def wanted(
         app_roles: ids of the roles that are asked for, by value.
         scopes: the scopes that are asked for, for all users.
         server: whether it is a FHIR server registered in the tenant.
+        barred: values that the tenant's policy does not allow.
     """
     roles = app_roles or {}
     return WantedGrants(
@@ -119,11 +120,16 @@ def wanted(
         app_roles=roles,
         scopes=frozenset(scopes),
         grantable_roles=frozenset(
-            value for value in roles if may_assign(grants, app_id, value, server=server)
+            value
+            for value in roles
+            if value not in barred and may_assign(grants, app_id, value, server=server)
         ),
         grantable_scopes=frozenset(
-            value for value in scopes if may_consent(grants, app_id, value, server=server)
+            value
+            for value in scopes
+            if value not in barred and may_consent(grants, app_id, value, server=server)
         ),
+        barred=barred,
     )
 
 
@@ -156,13 +162,13 @@ def _withdrawals(
     api: WantedGrants | None,
 ) -> Iterable[GrantAction]:  # fmt: skip
     if desired.assigns:
-        kept = api.grantable_role_ids if api else frozenset[str]()
+        kept = api.kept_role_ids if api else frozenset[str]()
         for assignment in observed.assignments:
             ours = assignment.resource_id == record.resource_id
             if ours and assignment.app_role_id in record.app_roles - kept:
                 yield UnassignAppRole(assignment=assignment)
     if desired.consents:
-        unwanted = record.scopes - (api.grantable_scopes if api else frozenset())
+        unwanted = record.scopes - (api.kept_scopes if api else frozenset())
         for grant in observed.consents:
             removed = grant.scopes & unwanted
             if grant.resource_id == record.resource_id and removed:
@@ -314,16 +320,18 @@ def _missing(desired: DesiredGrants, observed: ObservedGrants, api: WantedGrants
     held = _held(observed, resource_id)
     for value, role_id in sorted(api.app_roles.items()):
         if role_id not in held:
-            barred = desired.assigns and value not in api.grantable_roles
-            yield f"app role '{value}' of {api.name}{_barred(barred=barred)}"
+            listed = not desired.assigns or value in api.grantable_roles
+            yield f"app role '{value}' of {api.name}{_why(api, value, listed=listed)}"
     consented = {s for g in observed.consents if g.resource_id == resource_id for s in g.scopes}
     for value in sorted(api.scopes - consented):
-        barred = desired.consents and value not in api.grantable_scopes
-        yield f"scope '{value}' of {api.name}{_barred(barred=barred)}"
+        listed = not desired.consents or value in api.grantable_scopes
+        yield f"scope '{value}' of {api.name}{_why(api, value, listed=listed)}"
 
 
-def _barred(*, barred: bool) -> str:
-    return " (not in `grants.allowed` of the EntraTenant)" if barred else ""
+def _why(api: WantedGrants, value: str, *, listed: bool) -> str:
+    if value in api.barred:
+        return " (against `policy` of the EntraTenant)"
+    return "" if listed else " (not in `grants.allowed` of the EntraTenant)"
 
 
 def unsettled(error: OperatorError, url: str, *, unreadable: bool) -> Report:

@@ -26,6 +26,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Smart,
 )
 from fhir_app_operator.api.v1alpha1.grants import Consent, Grants
+from fhir_app_operator.api.v1alpha1.policy import TenantPolicy
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClient, PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.registration import (
     DeletionPolicy,
@@ -93,6 +94,7 @@ __all__ = [
     "Scopes",
     "ServerReference",
     "Smart",
+    "TenantPolicy",
     "TenantSpec",
     "TenantStatus",
     "UnmanagedPolicy",

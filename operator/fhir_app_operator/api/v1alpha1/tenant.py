@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.conditions import Conditions
 from fhir_app_operator.api.v1alpha1.grants import Grants
+from fhir_app_operator.api.v1alpha1.policy import TenantPolicy
 from fhir_app_operator.api.v1alpha1.schema import (
     ApiModel,
     DnsName,
@@ -183,6 +184,12 @@ class TenantSpec(ApiModel):
         default=None,
         description="What the operator may grant by itself. Default: nothing; an administrator "
         "consents.",
+    )
+
+    policy: TenantPolicy | None = Field(
+        default=None,
+        description="What registrations may ask for at all. Default: everything but app roles of "
+        "an administrator's grade.",
     )
 
     def allows(self, namespace_labels: dict[str, str]) -> bool:

@@ -77,6 +77,7 @@ from fhir_app_operator.planning.model.state import (
     SecretState,
     SecretTemplate,
 )
+from fhir_app_operator.planning.model.violation import Violation
 
 __all__ = [
     "CLIENT_TAG_PREFIX",
@@ -139,6 +140,7 @@ __all__ = [
     "UnassignAppRole",
     "UpdateApplication",
     "UpdateServicePrincipal",
+    "Violation",
     "WantedGrants",
     "WithdrawScopes",
     "WriteSecret",

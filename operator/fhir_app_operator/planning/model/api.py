@@ -43,5 +43,7 @@ class Asked:
     """How messages call the API."""
     scopes: Mapping[str, str] = field(default_factory=dict)
     app_roles: Mapping[str, str] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    """Scopes that every sign-in needs, whatever a policy says."""
     server: bool = False
     """It is a FHIR server that is registered in the tenant."""

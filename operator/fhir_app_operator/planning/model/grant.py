@@ -48,11 +48,19 @@ class WantedGrants:
     """Those that are to be consented to for all users."""
     grantable_roles: frozenset[str] = frozenset()
     grantable_scopes: frozenset[str] = frozenset()
+    barred: frozenset[str] = frozenset()
+    """Values that the tenant's policy does not allow: not granted, and not taken back either."""
 
     @property
-    def grantable_role_ids(self) -> frozenset[str]:
-        """The ids of the app roles that the operator may assign."""
-        return frozenset(self.app_roles[value] for value in self.grantable_roles)
+    def kept_role_ids(self) -> frozenset[str]:
+        """The ids of the app roles that are not taken back."""
+        kept = self.grantable_roles | self.barred
+        return frozenset(each for value, each in self.app_roles.items() if value in kept)
+
+    @property
+    def kept_scopes(self) -> frozenset[str]:
+        """The scopes that are not taken back."""
+        return self.grantable_scopes | (self.scopes & self.barred)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

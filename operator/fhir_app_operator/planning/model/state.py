@@ -11,6 +11,7 @@ from fhir_app_operator.planning.model.application import Application, DesiredApp
 from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
 from fhir_app_operator.planning.model.grant import DesiredGrants
 from fhir_app_operator.planning.model.identity import Registration
+from fhir_app_operator.planning.model.violation import Violation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,10 @@ class Desired:
     assignment_required: bool | None = None
     """Whether only who was given an app role gets tokens for it; None: left as it is."""
     grants: DesiredGrants = field(default_factory=DesiredGrants)
+    violations: tuple[Violation, ...] = ()
+    """What the manifest asks for although the tenant's policy does not allow it."""
+    withdraws: bool = False
+    """Whether `violations` are left out of all the rest; if not, they stay where they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
