@@ -72,6 +72,22 @@ BOB: Final = SeededUser("bob@clinic.example", "Bob", "Baker")
 
 
 @dataclass(frozen=True, slots=True)
+class SeededGroup:
+    """A security group and its direct members."""
+
+    display_name: str
+    members: tuple[SeededUser, ...]
+
+    @property
+    def id(self) -> str:
+        """The object id, the same in every emulator."""
+        return _stable_id(f"group/{self.display_name}")
+
+
+CLINICIANS: Final = SeededGroup("Clinicians", (ALICE,))
+
+
+@dataclass(frozen=True, slots=True)
 class Seeds:
     """What differs from emulator to emulator.
 
@@ -85,6 +101,7 @@ class Seeds:
     federated: FederatedTrust | None = field(default=None, repr=False)
     admin_secret: str | None = field(default=None, repr=False)
     users: tuple[SeededUser, ...] = (ALICE, BOB)
+    groups: tuple[SeededGroup, ...] = (CLINICIANS,)
 
     def __post_init__(self) -> None:
         if self.operator_certificate_pem is not None:
@@ -97,6 +114,8 @@ def plant(directory: Directory, seeds: Seeds) -> None:
     """Fill an empty directory. Nothing of it is young: no lag hides it."""
     for user in seeds.users:
         directory.store.insert(Kind.USER, _user(user), since=LONG_AGO)
+    for group in seeds.groups:
+        directory.store.insert(Kind.GROUP, _group(group), since=LONG_AGO)
     graph = _plant_microsofts(directory, GRAPH_APP_ID, _graph())
     _plant_microsofts(directory, MANAGEMENT_APP_ID, _management())
     operator = _plant_application(
@@ -240,6 +259,11 @@ def _user(user: SeededUser) -> Mapping[str, Any]:
         "mail": user.user_principal_name,
         "userPrincipalName": user.user_principal_name,
     }
+
+
+def _group(group: SeededGroup) -> Mapping[str, Any]:
+    members = [member.id for member in group.members]
+    return {"id": group.id, "displayName": group.display_name, "members": members}
 
 
 def _stable_id(name: str) -> str:

@@ -41,7 +41,7 @@ def test_the_clinics_clients_name_its_server_and_what_it_has(render):
 
 
 def test_the_tenants_are_accepted_as_they_are(apply, kinds):
-    assert apply("examples/tenants", "--dry-run=server").stdout.count("serverside-applied") == 6
+    assert apply("examples/tenants", "--dry-run=server").stdout.count("serverside-applied") == 7
 
 
 def test_the_tenants_show_each_cloud_and_each_kind_of_sign_in(render):

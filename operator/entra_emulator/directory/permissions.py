@@ -28,13 +28,19 @@ from entra_emulator.directory.store import Document, Entity, Kind
 MAX_SCOPE: Final = 3850
 _ASSIGNMENT: Final = "AppRoleAssignment"
 _GRANT: Final = "OAuth2PermissionGrant"
+_TYPES: Final = {
+    Kind.SERVICE_PRINCIPAL: "ServicePrincipal",
+    Kind.USER: "User",
+    Kind.GROUP: "Group",
+}
+"""`principalType` of those who can hold an app role."""
 
 
 # ---- app role assignments
 
 
 def assign(directory: Directory, body: Mapping[str, Any]) -> Entity:
-    """Assign an app role of a resource to a service principal or user."""
+    """Assign an app role of a resource to a service principal, user or group."""
     principal_id, resource_id, role_id = (
         _guid(body, name, _ASSIGNMENT) for name in ("principalId", "resourceId", "appRoleId")
     )
@@ -51,7 +57,7 @@ def assign(directory: Directory, body: Mapping[str, Any]) -> Entity:
         "createdDateTime": timestamp(directory.clock.now()),
         "principalDisplayName": directory.primary_view(principal)["displayName"],
         "principalId": principal_id,
-        "principalType": "User" if principal.kind is Kind.USER else "ServicePrincipal",
+        "principalType": _TYPES[principal.kind],
         "resourceDisplayName": directory.primary_view(resource)["displayName"],
         "resourceId": resource_id,
     }
@@ -71,25 +77,34 @@ def assignments_of(directory: Directory, resource_id: str) -> Iterator[Entity]:
 def role_values(directory: Directory, principal_id: str, resource: Entity) -> list[str]:
     """The values of the resource's app roles that the principal was assigned, for a token."""
     roles = {role["id"]: role for role in directory.replica_view(resource)["appRoles"]}
-    values = []
-    for entity in assignments_to(directory, principal_id):
+    values: dict[str, None] = {}
+    for entity in _held_by(directory, principal_id):
         role = roles.get(entity.document["appRoleId"])
         if entity.document["resourceId"] == resource.id and role is not None:
-            values += [role["value"]] if role["isEnabled"] and role["value"] else []
-    return values
+            values |= {role["value"]: None} if role["isEnabled"] and role["value"] else {}
+    return list(values)
 
 
 def is_assigned(directory: Directory, principal_id: str, resource: Entity) -> bool:
     """Whether the principal has any assignment to the resource, default access included."""
     return any(
-        entity.document["resourceId"] == resource.id
-        for entity in assignments_to(directory, principal_id)
+        entity.document["resourceId"] == resource.id for entity in _held_by(directory, principal_id)
     )
+
+
+def _held_by(directory: Directory, principal_id: str) -> Iterator[Entity]:
+    """Assignments to the principal and to the groups that have it as a direct member.
+
+    Source: "Assign users and groups to an application": nested memberships do not count.
+    """
+    yield from assignments_to(directory, principal_id)
+    for group in directory.store.find(Kind.GROUP, "members", principal_id):
+        yield from assignments_to(directory, group.id)
 
 
 def _principal(directory: Directory, principal_id: str) -> Entity:
     """The principal, which the replica must show."""
-    for kind in (Kind.SERVICE_PRINCIPAL, Kind.USER):
+    for kind in _TYPES:
         entity = directory.lookup(kind, Key(principal_id))
         if entity is not None:
             return entity
@@ -105,7 +120,7 @@ def _check_role(directory: Directory, resource: Entity, role_id: str, principal:
     role = next((role for role in roles if role["id"] == role_id), None)
     if role is None or not role["isEnabled"]:
         raise bad_request("Permission being assigned was not found on application.")
-    wanted = "User" if principal.kind is Kind.USER else "Application"
+    wanted = "Application" if principal.kind is Kind.SERVICE_PRINCIPAL else "User"
     if wanted not in role["allowedMemberTypes"]:
         raise bad_request(
             f"Permission being assigned is not assignable to a principal of type {wanted}."

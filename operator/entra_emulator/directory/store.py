@@ -30,6 +30,7 @@ class Kind(StrEnum):
     APPLICATION = "application"
     SERVICE_PRINCIPAL = "servicePrincipal"
     USER = "user"
+    GROUP = "group"
     ASSIGNMENT = "appRoleAssignment"
     GRANT = "oAuth2PermissionGrant"
 
@@ -38,6 +39,7 @@ INDEXED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.APPLICATION: ("appId", "uniqueName", "identifierUris"),
     Kind.SERVICE_PRINCIPAL: ("appId",),
     Kind.USER: ("userPrincipalName",),
+    Kind.GROUP: ("members",),
     Kind.ASSIGNMENT: ("principalId", "resourceId"),
     Kind.GRANT: ("clientId", "resourceId"),
 }

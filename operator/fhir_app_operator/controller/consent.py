@@ -16,7 +16,7 @@ from fhir_app_operator.controller.connections import Connection, Reviewed
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
-from fhir_app_operator.planning import conditions, grants
+from fhir_app_operator.planning import assignments, conditions, grants
 from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
     AssignAppRole,
@@ -37,7 +37,7 @@ async def settle(world: World, work: Pass, connection: Connection) -> None:
         Waiting: `Conflict`, registration or tenant changed meanwhile; `NotLeading`. Nothing else.
     """
     wanted, status = work.wanted().grants, work.registration.status
-    if not wanted.apis and not status.grants:
+    if not wanted.apis and not wanted.assignments and not status.grants:
         url = _url(work, connection)
         work.consent = grants.report(wanted, ObservedGrants(), url) if wanted.asks_users else None
         work.consent_read = True
@@ -53,7 +53,7 @@ async def settle(world: World, work: Pass, connection: Connection) -> None:
         _note_failure(work, connection, error)
     connection.consents[work.identity.uid] = Reviewed(
         at=world.clock(), wanted=wanted,
-        settled=work.consent is not None and work.consent.status == "True",
+        settled=work.consent is None or work.consent.status == "True",
     )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ def _note_failure(work: Pass, connection: Connection, error: OperatorError) -> N
     before = conditions.find(work.registration.status.conditions, conditions.CONSENT)
     if reading and before is not None and isinstance(error, Waiting):
         return
-    work.consent = grants.unsettled(error, _url(work, connection), unreadable=reading)
+    url = None if work.wanted().grants.assignments else _url(work, connection)
+    work.consent = grants.unsettled(error, url, unreadable=reading)
     work.consent_read = True
 
 
@@ -114,33 +115,70 @@ async def foreseen(
         Stalled, Waiting: what is granted cannot be read.
     """
     wanted, application = work.wanted().grants, work.observed.application
-    if not wanted.apis and not work.registration.status.grants and not wanted.asks_users:
+    nothing = not wanted.apis and not wanted.assignments and not wanted.asks_users
+    if nothing and not work.registration.status.grants:
         return (), None
     observed = await _observe(work, connection)
-    actions = grants.plan(wanted, observed)
+    actions = _plan(work, observed)
     for action in actions:
         observed = grants.fold(observed, action)
     url = connection.directory.admin_consent_url(application.app_id if application else NEW_ID)
-    return actions, grants.report(wanted, observed, url)
+    return actions, _report(work, connection, observed, url)
 
 
-async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report:
-    wanted = work.wanted().grants
+async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report | None:
     observed = await _observe(work, connection)
-    actions = grants.plan(wanted, observed)
+    actions = _plan(work, observed)
     if actions:
         intended = grants.intended(observed, actions)
         await _record_intent(world, work, intended)
         observed = replace(observed, recorded=intended)
+    failure: OperatorError | None = None
     for action in actions:
         work.granting = action
         await _refuse_outdated(world, work, connection, action)
-        await _apply(work, connection, action)
+        try:
+            await _apply(work, connection, action)
+        except (Conflict, NotLeading):
+            raise
+        except OperatorError as error:
+            # One principal that is not there must not stand in the way of the others.
+            failure = failure or _named(action, error)
+            continue
         work.granted.append(action)
         observed = grants.fold(observed, action)
+    if failure is not None:
+        raise failure
     work.granting = None
     work.grants = grants.recorded(observed)
-    return grants.report(wanted, observed, _url(work, connection))
+    return _report(work, connection, observed, _url(work, connection))
+
+
+def _named(action: GrantAction, error: OperatorError) -> OperatorError:
+    """Say for whom it failed, where that is not the registration itself."""
+    if isinstance(action, AssignAppRole) and action.principal_id is not None:
+        error.message = f"app role '{action.value}' to {action.principal_id}: {error.message}"
+    return error
+
+
+def _plan(work: Pass, observed: ObservedGrants) -> tuple[GrantAction, ...]:
+    wanted, own_id = work.wanted().grants, work.observed.service_principal_id or NEW_ID
+    return (
+        *grants.plan(wanted, observed),
+        *assignments.plan(wanted, observed, own_id),
+    )
+
+
+def _report(
+    work: Pass, connection: Connection, observed: ObservedGrants, url: str
+) -> grants.Report | None:
+    wanted, own_id = work.wanted().grants, work.observed.service_principal_id or NEW_ID
+    if wanted.assignments:
+        graph_url = connection.directory.graph_url
+        return assignments.report(wanted, observed, own_id, graph_url)
+    if not wanted.apis and not wanted.asks_users:
+        return None
+    return grants.report(wanted, observed, url)
 
 
 async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
@@ -148,14 +186,16 @@ async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
     wanted, principal = work.wanted().grants, work.observed.service_principal_id
     account = tuple(
         RecordedGrant(
-            resource_id=each.resource_id, app_roles=frozenset(each.app_roles),
-            scopes=frozenset(each.scopes),
+            resource_id=each.resource_id, principal_id=each.principal_id,
+            app_roles=frozenset(each.app_roles), scopes=frozenset(each.scopes),
         )
         for each in work.registration.status.grants
     )  # fmt: skip
     fresh = principal is None or any(
         isinstance(action, CreateServicePrincipal) for action in work.applied
     )
+    if work.registration.spec.resource is not None:
+        return await _observe_others(work, connection, account, fresh=fresh)
     if fresh and not account and not any(
         api.grantable_roles or api.grantable_scopes for api in wanted.apis
     ):  # fmt: skip
@@ -177,6 +217,21 @@ async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
     )  # fmt: skip
 
 
+async def _observe_others(
+    work: Pass, connection: Connection, account: tuple[RecordedGrant, ...], *, fresh: bool
+) -> ObservedGrants:
+    """Read who holds the registration's own app roles."""
+    principal, application = work.observed.service_principal_id, work.observed.application
+    roles = application.app_roles if application else ()
+    return ObservedGrants(
+        assignments=await connection.app_role_assignments.of_resource(principal)
+        if principal and not fresh else (),
+        recorded=account,
+        own_app_id=application.app_id if application else "",
+        own_roles={role.value: role.id for role in roles if role.is_enabled},
+    )  # fmt: skip
+
+
 async def _record_intent(world: World, work: Pass, account: tuple[RecordedGrant, ...]) -> None:
     """Write, guarded, what is about to be granted: a grant must never be there unaccounted for."""
     before = work.registration.status
@@ -192,6 +247,7 @@ def as_status(account: tuple[RecordedGrant, ...]) -> list[dict[str, object]]:
     return [
         {
             "resource_id": each.resource_id,
+            "principal_id": each.principal_id,
             "app_roles": sorted(each.app_roles),
             "scopes": sorted(each.scopes),
         }
@@ -232,7 +288,10 @@ async def _apply(work: Pass, connection: Connection, action: GrantAction) -> Non
     match action:
         case AssignAppRole():
             await connection.app_role_assignments.assign(
-                principal, action.resource_id, action.app_role_id
+                action.principal_id or principal,
+                action.resource_id,
+                action.app_role_id,
+                others=action.principal_id is not None,
             )
         case UnassignAppRole():
             await connection.app_role_assignments.remove(action.assignment)

@@ -52,7 +52,9 @@ class AppRoleAssignments:
         Raises:
             Stalled: `PermissionDenied`, the operator may not read it.
         """
-        path = f"/servicePrincipals/{quoted(principal_id)}/appRoleAssignments"
+        return await self._list(f"/servicePrincipals/{quoted(principal_id)}/appRoleAssignments")
+
+    async def _list(self, path: str) -> tuple[AppRoleAssignment, ...]:
         try:
             return tuple(
                 [
@@ -63,8 +65,24 @@ class AppRoleAssignments:
         except Refused as refused:
             raise denied(refused, "app role assignments cannot be read", READ) from None
 
-    async def assign(self, principal_id: str, resource_id: str, app_role_id: str) -> None:
-        """Let the service principal `principal_id` hold a role; if it does already, all is well.
+    async def of_resource(self, resource_id: str) -> tuple[AppRoleAssignment, ...]:
+        """Return who holds the app roles of an API.
+
+        Raises:
+            Stalled: `PermissionDenied`, the operator may not read it.
+        """
+        return await self._list(f"/servicePrincipals/{quoted(resource_id)}/appRoleAssignedTo")
+
+    async def assign(
+        self, principal_id: str, resource_id: str, app_role_id: str, *, others: bool = False
+    ) -> None:
+        """Let `principal_id` hold a role; if it does already, all is well.
+
+        Args:
+            principal_id: a service principal; with `others`, a user or a group, too.
+            resource_id: the API.
+            app_role_id: the role.
+            others: whether it is somebody else than the registration itself.
 
         Never sent twice: whoever does not know how it ended looks first.
 
@@ -75,7 +93,11 @@ class AppRoleAssignments:
         payload = {
             "principalId": principal_id, "resourceId": resource_id, "appRoleId": app_role_id,
         }  # fmt: skip
-        path = f"/servicePrincipals/{quoted(principal_id)}/appRoleAssignments"
+        path = (
+            f"/servicePrincipals/{quoted(resource_id)}/appRoleAssignedTo"
+            if others
+            else f"/servicePrincipals/{quoted(principal_id)}/appRoleAssignments"
+        )
         call = Call(method="POST", path=path, payload=payload, repeatable=False)
         try:
             answer = await self._graph.send(call)
@@ -95,7 +117,7 @@ class AppRoleAssignments:
             Stalled: `PermissionDenied`.
         """
         path = (
-            f"/servicePrincipals/{quoted(assignment.principal_id)}/appRoleAssignments/"
+            f"/servicePrincipals/{quoted(assignment.resource_id)}/appRoleAssignedTo/"
             f"{quoted(assignment.id)}"
         )
         try:

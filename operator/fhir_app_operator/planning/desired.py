@@ -22,7 +22,7 @@ from fhir_app_operator.api.v1alpha1 import (
     UnmanagedPolicy,
 )
 from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import asked, permissions, policy, requests
+from fhir_app_operator.planning import asked, assignments, permissions, policy, requests
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
@@ -207,8 +207,11 @@ def desired(
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
         assignment_required=spec.resource.assignment_required if spec.resource else None,
-        grants=asked.desired_grants(
-            registration, found, defaults.grants, policy.barred_ids(broken)
+        grants=replace(
+            asked.desired_grants(registration, found, defaults.grants, policy.barred_ids(broken)),
+            assignments=assignments.wanted(
+                registration, application.exposure, defaults.grants, defaults.policy
+            ),
         ),
         violations=broken,
         withdraws=withdraws,

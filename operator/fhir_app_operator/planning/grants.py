@@ -150,6 +150,8 @@ def plan(desired: DesiredGrants, observed: ObservedGrants) -> tuple[GrantAction,
     actions: list[GrantAction] = []
     if len(found) == len(desired.apis):
         for record in observed.recorded:
+            if record.principal_id is not None:
+                continue
             actions += _withdrawals(desired, observed, record, found.get(record.resource_id))
     for resource_id, api in found.items():
         actions += _assignments(observed, resource_id, api)
@@ -203,9 +205,15 @@ def _consents(
         )  # fmt: skip
 
 
-def _held(observed: ObservedGrants, resource_id: str) -> frozenset[str]:
-    """Ids of the roles of that API that are assigned."""
-    return frozenset(a.app_role_id for a in observed.assignments if a.resource_id == resource_id)
+def _held(
+    observed: ObservedGrants, resource_id: str, principal_id: str | None = None
+) -> frozenset[str]:
+    """Ids of the roles of that API that are assigned, to whom it may be or to one principal."""
+    return frozenset(
+        each.app_role_id
+        for each in observed.assignments
+        if each.resource_id == resource_id and principal_id in (None, each.principal_id)
+    )
 
 
 def fold(observed: ObservedGrants, action: GrantAction) -> ObservedGrants:
@@ -213,8 +221,8 @@ def fold(observed: ObservedGrants, action: GrantAction) -> ObservedGrants:
     match action:
         case AssignAppRole():
             made = AppRoleAssignment(
-                id="", principal_id="", resource_id=action.resource_id,
-                app_role_id=action.app_role_id,
+                id="", principal_id=action.principal_id or "",
+                resource_id=action.resource_id, app_role_id=action.app_role_id,
             )  # fmt: skip
             return replace(observed, assignments=(*observed.assignments, made))
         case UnassignAppRole():
@@ -243,16 +251,20 @@ def intended(observed: ObservedGrants, actions: Iterable[GrantAction]) -> tuple[
 
     A pass that dies in between leaves a grant behind that the next one knows as ours.
     """
-    found = {record.resource_id: record for record in observed.recorded}
+    found = {(record.resource_id, record.principal_id): record for record in observed.recorded}
     for action in actions:
         if not isinstance(action, AssignAppRole | ConsentToScopes):
             continue
-        record = found.get(action.resource_id) or RecordedGrant(resource_id=action.resource_id)
+        principal_id = action.principal_id if isinstance(action, AssignAppRole) else None
+        key = (action.resource_id, principal_id)
+        record = found.get(key) or RecordedGrant(
+            resource_id=action.resource_id, principal_id=principal_id
+        )
         if isinstance(action, AssignAppRole):
             record = replace(record, app_roles=record.app_roles | {action.app_role_id})
         else:
             record = replace(record, scopes=record.scopes | action.added)
-        found[action.resource_id] = record
+        found[key] = record
     return _account(found.values())
 
 
@@ -261,7 +273,7 @@ def recorded(observed: ObservedGrants) -> tuple[RecordedGrant, ...]:
     return _account(
         replace(
             record,
-            app_roles=record.app_roles & _held(observed, record.resource_id),
+            app_roles=record.app_roles & _held(observed, record.resource_id, record.principal_id),
             scopes=record.scopes
             & frozenset(
                 scope
@@ -276,7 +288,7 @@ def recorded(observed: ObservedGrants) -> tuple[RecordedGrant, ...]:
 
 def _account(records: Iterable[RecordedGrant]) -> tuple[RecordedGrant, ...]:
     kept = (record for record in records if record.app_roles or record.scopes)
-    return tuple(sorted(kept, key=lambda record: record.resource_id))
+    return tuple(sorted(kept, key=lambda r: (r.resource_id, r.principal_id or "")))
 
 
 # ---- what to say
@@ -303,15 +315,13 @@ def report(desired: DesiredGrants, observed: ObservedGrants, url: str) -> Report
             message="each user is asked for consent at the first sign-in; an administrator "
             f"consents for all at {url}",
         )
-    missing = tuple(text for api in desired.apis for text in _missing(desired, observed, api))
+    missing = [text for api in desired.apis for text in _missing(desired, observed, api)]
     if not missing:
         return Report(status="True", reason="Granted", message="all that is asked for is granted")
-    listed = "; ".join(missing[:_LISTED])
-    listed += f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
     return Report(
         status="False",
         reason="ConsentMissing",
-        message=f"not granted: {listed}. An administrator of the tenant consents at {url}",
+        message=f"not granted: {listed(missing)}. An administrator of the tenant consents at {url}",
     )
 
 
@@ -320,26 +330,44 @@ def _missing(desired: DesiredGrants, observed: ObservedGrants, api: WantedGrants
     held = _held(observed, resource_id)
     for value, role_id in sorted(api.app_roles.items()):
         if role_id not in held:
-            listed = not desired.assigns or value in api.grantable_roles
-            yield f"app role '{value}' of {api.name}{_why(api, value, listed=listed)}"
+            said = why(
+                barred=value in api.barred,
+                listed=not desired.assigns or value in api.grantable_roles,
+            )
+            yield f"app role '{value}' of {api.name}{said}"
     consented = {s for g in observed.consents if g.resource_id == resource_id for s in g.scopes}
     for value in sorted(api.scopes - consented):
-        listed = not desired.consents or value in api.grantable_scopes
-        yield f"scope '{value}' of {api.name}{_why(api, value, listed=listed)}"
+        said = why(
+            barred=value in api.barred,
+            listed=not desired.consents or value in api.grantable_scopes,
+        )
+        yield f"scope '{value}' of {api.name}{said}"
 
 
-def _why(api: WantedGrants, value: str, *, listed: bool) -> str:
-    if value in api.barred:
+def listed(missing: Iterable[str]) -> str:
+    """Return the texts as one, cut when they are many."""
+    texts = tuple(missing)
+    said = "; ".join(texts[:_LISTED])
+    return f"{said} and {len(texts) - _LISTED} more" if len(texts) > _LISTED else said
+
+
+def why(*, barred: bool, listed: bool) -> str:
+    """Return why the operator does not grant something itself; empty if it may, or never does."""
+    if barred:
         return " (against `policy` of the EntraTenant)"
     return "" if listed else " (not in `grants.allowed` of the EntraTenant)"
 
 
-def unsettled(error: OperatorError, url: str, *, unreadable: bool) -> Report:
-    """Return what to say when reading or granting ended in `error`."""
+def unsettled(error: OperatorError, url: str | None, *, unreadable: bool) -> Report:
+    """Return what to say when reading or granting ended in `error`.
+
+    `url` is where an administrator consents, if it is about that.
+    """
+    where = f". An administrator of the tenant consents at {url}" if url else ""
     return Report(
         status="Unknown" if unreadable else "False",
         reason=error.reason,
-        message=f"{error.message}. An administrator of the tenant consents at {url}",
+        message=f"{error.message}{where}",
     )
 
 

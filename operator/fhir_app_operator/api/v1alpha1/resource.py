@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from fhir_app_operator.api.v1alpha1.assignments import Assignments
 from fhir_app_operator.api.v1alpha1.exposure import (
     FHIR_PROXY_ROLES,
     FHIR_SERVER_ROLES,
@@ -108,6 +109,11 @@ class Resource(ApiModel):
         default_factory=PreAuthorizedClients,
         description="Clients whose users are not asked for consent to this server's scopes.",
         json_schema_extra={"default": {}},
+    )
+    assignments: Assignments = Field(
+        default=(),
+        description="Who is given app roles of this server. The operator assigns them where the "
+        "tenant's `grants` allow it; what others assigned is left alone.",
     )
     assignment_required: bool | None = Field(
         default=None,

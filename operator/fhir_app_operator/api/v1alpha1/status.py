@@ -48,6 +48,9 @@ class GrantStatus(ApiModel):
     resource_id: str = Field(
         pattern=UUID_PATTERN, max_length=36, description="Service principal of the API."
     )
+    principal_id: Uuid | None = Field(
+        default=None, description="Who was given them. Absent: the registration itself."
+    )
     app_roles: Annotated[tuple[Uuid, ...], Field(max_length=100, json_schema_extra=LIST_SET)] = (
         Field(default=(), description="Ids of the app roles that it assigned.")
     )
@@ -119,17 +122,11 @@ class RegistrationStatus(ApiModel):
     )
     grants: Annotated[
         tuple[GrantStatus, ...],
-        Field(
-            max_length=32,
-            json_schema_extra={
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["resourceId"],
-            },
-        ),
+        Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = Field(
         default=(),
         description="What the operator granted: only that is ever withdrawn, and only from the "
-        "registration's own service principal.",
+        "registration's own service principal, or of its own app roles.",
     )
     pending_credential: PendingCredential | None = Field(
         default=None, description="A credential that was asked for and is not in the Secret yet."

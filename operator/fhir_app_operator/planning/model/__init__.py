@@ -58,6 +58,7 @@ from fhir_app_operator.planning.model.grant import (
     PermissionGrant,
     RecordedGrant,
     UnassignAppRole,
+    WantedAssignment,
     WantedGrants,
     WithdrawScopes,
 )
@@ -141,6 +142,7 @@ __all__ = [
     "UpdateApplication",
     "UpdateServicePrincipal",
     "Violation",
+    "WantedAssignment",
     "WantedGrants",
     "WithdrawScopes",
     "WriteSecret",

@@ -30,6 +30,8 @@ class RecordedGrant:
     """What the operator granted on one API by its own account, or was about to grant."""
 
     resource_id: str
+    principal_id: str | None = None
+    """Who was given it; None: the registration's own service principal."""
     app_roles: frozenset[str] = frozenset()
     """Ids."""
     scopes: frozenset[str] = frozenset()
@@ -64,6 +66,18 @@ class WantedGrants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedAssignment:
+    """An app role of a server that its manifest gives to somebody."""
+
+    principal_id: str
+    value: str
+    grantable: bool
+    """The operator may assign it."""
+    barred: bool = False
+    """The tenant's policy does not allow it: not assigned, and not taken back either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredGrants:
     """What should be granted to one registration."""
 
@@ -74,6 +88,8 @@ class DesiredGrants:
     """The same for scopes, for all users."""
     asks_users: bool = False
     """There are scopes that each user consents to."""
+    assignments: tuple[WantedAssignment, ...] = ()
+    """What others are given of the registration's own app roles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +101,10 @@ class ObservedGrants:
     assignments: tuple[AppRoleAssignment, ...] = ()
     consents: tuple[PermissionGrant, ...] = ()
     recorded: tuple[RecordedGrant, ...] = ()
+    own_app_id: str = ""
+    """Client id of the registration itself."""
+    own_roles: Mapping[str, str] = field(default_factory=dict)
+    """Ids of its own app roles, by value: those that are enabled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +115,8 @@ class AssignAppRole:
     resource_id: str
     app_role_id: str
     value: str
+    principal_id: str | None = None
+    """Who is given it; None: the registration's own service principal."""
     reason: str = "AppRoleNotAssigned"
 
 
