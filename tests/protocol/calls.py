@@ -24,6 +24,30 @@ class Answered(Exception):
         self.status = status
 
 
+class Babbled(Exception):
+    """What befalls a call says all that there is to know of it, request and answer; `how` it does.
+
+    The way to the outside knows the request, and makes of it what a careless library would.
+    """
+
+    def __init__(self, how, answer):
+        super().__init__(how)
+        self.how = how
+        self.answer = answer
+
+
+class Babble(Enum):
+    """An effect, and then words that quote request and answer, secrets and all."""
+
+    FORESEEN = "an error of the transport"
+    UNFORESEEN = "an error that nobody expects"
+    CHAINED = "one that came of another"
+    REFUSAL = "an answer that refuses"
+
+    def __repr__(self):
+        return self.name
+
+
 class Fault(Enum):
     """What befalls one call."""
 
@@ -157,6 +181,8 @@ class Calls:
         if call.side in self.outages:
             raise Answered(503)
         answer = self._effect(entry, effect)
+        if isinstance(fault, Babble):
+            raise Babbled(fault, answer)
         if fault is Fault.CRASH_AFTER:
             process.die()
             raise Crash

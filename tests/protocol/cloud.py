@@ -20,7 +20,7 @@ from entra_emulator.signin import assertions, clients
 from entra_emulator.signin.errors import SignInError
 from fhir_app_operator.controller.certificates import certified
 from fhir_app_operator.controller.pools import Pools
-from tests.protocol.calls import Answered, Call, NoAnswer
+from tests.protocol.calls import Answered, Babble, Babbled, Call, NoAnswer
 from tests.protocol.virtual_time import NoThreads
 
 OPERATOR_SECRET = "the-operators-own"
@@ -179,13 +179,34 @@ class _Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
             raise httpx.ReadTimeout("no answer", request=request) from None
         except Answered as answered:
             return _refusal(call, answered.status)
+        except Babbled as babbled:
+            return _babble(request, body, call, babbled)
+
+
+def _babble(request, body, call, babbled):
+    """Raise or return what quotes a request with its headers and form, and the answer to it."""
+    text = f"{request.method} {request.url} {request.headers.raw} {body} {babbled.answer.content}"
+    match babbled.how:
+        case Babble.FORESEEN:
+            raise httpx.ReadError(text, request=request)
+        case Babble.UNFORESEEN:
+            raise RuntimeError(text)
+        case Babble.CHAINED:
+            raise ValueError(text) from KeyError(text)
+    if call.side == "token":
+        document = {"error": "invalid_request", "error_description": text, "error_codes": [90014],
+                    "trace_id": text, "correlation_id": text, "error_uri": text}  # fmt: skip
+    else:
+        document = {"error": {"code": "Request_BadRequest", "message": text, "target": text,
+                              "innerError": {"request-id": text, "code": text}}}  # fmt: skip
+    return httpx.Response(400, headers={"request-id": "r"}, json=document)
 
 
 def _call(request, body):
     path = request.url.path
     side = "graph" if path.startswith("/v1.0") else "token"
     writes = side == "graph" and request.method != "GET"
-    content = json.loads(body) if writes and body else None
+    content = json.loads(body) if writes and body else body.decode()
     return Call(side, request.method, path.removeprefix("/v1.0"), writes, content)
 
 

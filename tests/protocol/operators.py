@@ -9,6 +9,8 @@ import contextlib
 import math
 from datetime import timedelta
 
+import aiohttp
+
 from fhir_app_operator.controller.connections import Connections, OperatorIdentity
 from fhir_app_operator.controller.fence import Fence
 from fhir_app_operator.controller.loop import build_loop
@@ -21,7 +23,7 @@ from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.kube.token_issuer import TokenIssuers
 from fhir_app_operator.planning.model import Policy
 from fhir_app_operator.telemetry.metrics import Metrics
-from tests.protocol.calls import Answered, Call, NoAnswer, Process
+from tests.protocol.calls import Answered, Babble, Babbled, Call, NoAnswer, Process
 from tests.protocol.cloud import LATENCY, make_key_pair, open_pools
 
 RESYNC = timedelta(hours=24)
@@ -57,9 +59,29 @@ class ApiServerGateway:
             raise unanswered(request, "TimeoutError") from None
         except Answered as answered:
             status, body = answered.status, {}
+        except Babbled as babbled:
+            status, body = _babble(request, babbled)
         if status < 300:
             return body
         raise consequence(request, status, body)
+
+
+def _babble(request, babbled):
+    """Raise or return what quotes a request with its body, and the answer to it."""
+    text = f"{request.method} {request.path} {request.body} {babbled.answer}"
+    match babbled.how:
+        case Babble.FORESEEN:
+            error = unanswered(request, aiohttp.ClientError.__name__)
+            # As `kube.api_server` raises it: Python remembers what it came from, and hides it.
+            error.__context__, error.__suppress_context__ = aiohttp.ClientError(text), True
+            raise error
+        case Babble.UNFORESEEN:
+            raise RuntimeError(text)
+        case Babble.CHAINED:
+            raise ValueError(text) from KeyError(text)
+    return 422, {"message": text, "reason": "Invalid", "details": {
+        "causes": [{"field": "data", "reason": "FieldValueInvalid", "message": text}],
+    }}  # fmt: skip
 
 
 class Operator:
@@ -98,8 +120,9 @@ class Operator:
             policy=parts.policy,
             snapshot_age=RESYNC / 4,
         )
+        self.metrics = Metrics()
         self._queue, self._triggers = build_loop(
-            product, Metrics(), workers=2, resync=RESYNC, bound=timedelta(minutes=5)
+            product, self.metrics, workers=2, resync=RESYNC, bound=timedelta(minutes=5)
         )
 
     def lead(self):

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from tests.protocol.calls import Fault, Late, Zombie
+from tests.protocol.calls import Babble, Fault, Late, Zombie
 
 
 def singles(run, *faults):
@@ -12,6 +12,14 @@ def singles(run, *faults):
             # A crash after a call without effect is the same as the one before it.
             if entry.call.writes or fault is not Fault.CRASH_AFTER:
                 yield {entry.number: fault}
+
+
+def babbles(history, turn=None):
+    """Each call ends in words that quote it: each in all of their forms, or in one by turns."""
+    forms = list(Babble)
+    for entry in history:
+        for how in forms if turn is None else [forms[(entry.number + turn) % len(forms)]]:
+            yield {entry.number: how}
 
 
 def landings(run, play):

@@ -20,7 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.protocol import plans
+from tests.protocol.canary import listen
 from tests.protocol.journeys import journey
+from tests.protocol.lives import LIVES
 from tests.protocol.mutants import MUTANTS
 from tests.protocol.playing import run
 from tests.protocol.scenarios import CREATE, RENEW, SCENARIOS
@@ -33,6 +35,9 @@ _SHOWN = 10
 def play(task):
     """Play one task, (kind, scenario, plan or seed); return it and its violations as text."""
     kind, name, what = task
+    if kind == "canary":
+        heard, _ = listen(LIVES[name], what)
+        return task, [f"S7: {leak} was told" for leak in heard.leaks()]
     found = journey(what) if kind == "seeds" else run(SCENARIOS[name], what)
     return task, [str(each) for each in found.violations]
 
@@ -40,6 +45,8 @@ def play(task):
 def enumerate_plans(job):
     """All plans of a kind for a scenario; runs in a worker, since pairs need runs of their own."""
     kind, name = job
+    if kind == "canary":
+        return [(kind, name, plan) for plan in plans.babbles(listen(LIVES[name])[1])]
     scenario = SCENARIOS[name]
     clean = run(scenario)
     if kind == "singles":
@@ -57,7 +64,7 @@ def tasks(pool, kinds, first_seed):
         (kind, name)
         for kind in kinds
         if kind != "seeds"
-        for name in (PAIRED if kind == "pairs" else SCENARIOS)
+        for name in {"pairs": PAIRED, "canary": LIVES}.get(kind, SCENARIOS)
     ]
     found = [task for part in pool.imap_unordered(enumerate_plans, jobs) for task in part]
     random.Random(0).shuffle(found)
@@ -152,7 +159,7 @@ def main():
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument(
         "--kinds", nargs="+", default=["pairs", "seeds"],
-        choices=["singles", "landings", "pairs", "seeds"],
+        choices=["singles", "landings", "pairs", "seeds", "canary"],
     )  # fmt: skip
     parser.add_argument("--mutations", action="store_true", help="what the suite would miss")
     given = parser.parse_args()
