@@ -99,6 +99,15 @@ def additional(**entry):
                 "replicator.v1.mittwald.de/replication-allowed-namespaces": "a",
             },
         }}},
+        RESOURCE | {"secret": {"presets": ["AzureSdk", "FhirServer", "Spring", "ServiceBinding"]}},
+        CONFIDENTIAL | {"secret": {"presets": [], "keys": [
+            {"from": "AZURE_CLIENT_ID", "to": "FS-CLIENT-ID"},
+            {"from": "AZURE_CLIENT_SECRET", "to": ".secret"},
+            {"from": "AZURE_CLIENT_SECRET", "to": "again"},
+            {"from": "FHIR_ISSUER"},
+        ]}},
+        SERVICE | {"secret": {"keys": [{"from": f"K{n}" + "k" * 120, "to": f"T{n}" + "t" * 120}
+                                       for n in range(64)]}},
         RESOURCE | {"resource": {"url": "https://FHIR.example/r4/", "identifierUri": "api://{appId}"}},
         RESOURCE | {"resource": {"url": "http://fhir.clinic.svc:8080", "identifierUri": "api://{appId}",
                                  "tokenVersion": 2}},
@@ -168,6 +177,10 @@ def note(key, value="x"):
 
 def label(key, value="Enabled"):
     return RESOURCE | {"secret": {"template": {"labels": {key: value}}}}
+
+
+def keys(*entries):
+    return CONFIDENTIAL | {"secret": {"keys": list(entries)}}
 
 
 def secret(**fields):
@@ -335,6 +348,19 @@ REFUSED = {
     "a label value that is none": (label("reconcile.fluxcd.io/watch", "a b"), "watch", "match"),
     "an endless annotation": (
         note("reloader.stakater.com/match", "x" * 1025), "secret.template", "1024"),
+    # the Secret's keys
+    "unknown preset": (RESOURCE | {"secret": {"presets": ["Dapr"]}}, "secret.presets", "supported"),
+    "a Secret preset twice": (
+        RESOURCE | {"secret": {"presets": ["Spring", "Spring"]}}, "secret.presets", "Duplicate"),
+    "the server's preset on a client": (
+        SERVICE | {"secret": {"presets": ["FhirServer"]}}, "secret.presets", "type Resource"),
+    "two values under one name": (
+        keys({"from": "A", "to": "X"}, {"from": "B", "to": "X"}), "secret.keys", "one name"),
+    "a key renamed and left out": (
+        keys({"from": "A", "to": "X"}, {"from": "A"}), "secret.keys", "must not leave out"),
+    "a key that is none": (keys({"from": "A", "to": "a:b"}), "secret.keys[0].to", "should match"),
+    "a key that leads elsewhere": (keys({"from": "A", "to": "..x"}), "keys[0].to", "should match"),
+    "a name for nothing": (keys({"to": "X"}), "secret.keys[0].from", "Required"),
     "duration that is none": (secret(duration="soon"), "duration", "should match"),
     # enums, duplicates, bounds
     "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),

@@ -212,3 +212,17 @@ async def test_a_switch_from_and_to_it_overlaps(lab, follower, first, new):
     assert await accepts(lab, follower, first)
     assert not {"tls.key", "AZURE_CLIENT_SECRET"} & (await lab.secret(follower)).keys()
     assert issued["AZURE_CLIENT_ID"] == (await lab.secret(follower))["AZURE_CLIENT_ID"]
+
+
+async def test_a_preset_without_a_name_for_the_thumbprint_still_tells_it(lab, first):
+    await lab.ready("Resource")
+    await keep(lab, first)
+    name = await lab.ready(
+        "Service", credential=FOLLOWED, secret={"presets": ["ServiceBinding"]}
+    )  # fmt: skip
+    data = await lab.secret(name)
+    assert data["AZURE_CLIENT_CERTIFICATE_THUMBPRINT"]
+    assert not {"certificates", "private-key"} & data.keys()
+    lab.forget_calls()
+    assert not (await lab.reconcile(name)).changed
+    assert lab.writes() == []

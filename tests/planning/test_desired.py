@@ -8,8 +8,8 @@ from fhir_app_operator.api.v1alpha1 import TenantSpec
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import desired as module
 from fhir_app_operator.planning.clouds import directory
-from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.model import PermissionIds, RedirectUris, ResourceAccess
+from fhir_app_operator.planning.secret_data import resolved
 from tests.planning.worlds import DIRECTORY, SERVER, TYPES, desired, registration
 
 IDS = PermissionIds(scopes={"user_impersonation": "s"}, app_roles={"globalReader": "r"})

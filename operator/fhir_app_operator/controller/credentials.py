@@ -19,15 +19,9 @@ from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, OperatorError
 from fhir_app_operator.graph.auth import ClientCredential
-from fhir_app_operator.kube.secrets import KEYS_OF, NewCredential
-from fhir_app_operator.planning.desired import (
-    CERTIFICATE_KEY,
-    CLIENT_SECRET_KEY,
-    COMBINED_KEY,
-    PRIVATE_KEY_KEY,
-    THUMBPRINT_KEY,
-)
+from fhir_app_operator.kube.secrets import NewCredential
 from fhir_app_operator.planning.model import (
+    PARTS_OF,
     DatedCredential,
     Intent,
     IssueCredential,
@@ -35,6 +29,13 @@ from fhir_app_operator.planning.model import (
     RecordIntent,
     RevokeCredential,
     SetFederatedIdentityCredential,
+)
+from fhir_app_operator.planning.model.secret import (
+    CERTIFICATE_KEY,
+    CLIENT_SECRET_KEY,
+    COMBINED_KEY,
+    PRIVATE_KEY_KEY,
+    THUMBPRINT_KEY,
 )
 
 
@@ -59,7 +60,7 @@ async def record_intent(world: World, work: Pass, action: RecordIntent) -> None:
     now = world.clock()
     nonce = world.nonce()
     stand_in = NewCredential(
-        type=action.type, values=dict.fromkeys(KEYS_OF[action.type], SecretStr(nonce)),
+        type=action.type, values=dict.fromkeys(PARTS_OF[action.type], SecretStr(nonce)),
         key_id=nonce, nonce=nonce, expires_at=now, written_at=now,
     )  # fmt: skip
     await publication.rehearse(world, work, stand_in)

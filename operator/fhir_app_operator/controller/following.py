@@ -18,8 +18,8 @@ from fhir_app_operator.errors import Conflict, Stalled, Waiting
 from fhir_app_operator.graph.auth import ClientCredential
 from fhir_app_operator.kube.secrets import NewCredential, TlsSecret
 from fhir_app_operator.planning import following
-from fhir_app_operator.planning.desired import THUMBPRINT_KEY
 from fhir_app_operator.planning.model import FollowCertificate, Following, KeyCredential
+from fhir_app_operator.planning.model.secret import THUMBPRINT_KEY
 
 _FIELD = "`credential.certificate.secretRef`"
 

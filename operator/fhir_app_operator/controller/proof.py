@@ -16,17 +16,17 @@ from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.auth import ClientCredential, Probe
 from fhir_app_operator.kube.secrets import LiveSecret
 from fhir_app_operator.planning.credentials import published
-from fhir_app_operator.planning.desired import (
-    CERTIFICATE_KEY,
-    CLIENT_SECRET_KEY,
-    PRIVATE_KEY_KEY,
-)
 from fhir_app_operator.planning.model import (
     Application,
     DatedCredential,
     KeyCredential,
     PasswordCredential,
     SecretState,
+)
+from fhir_app_operator.planning.model.secret import (
+    CERTIFICATE_KEY,
+    CLIENT_SECRET_KEY,
+    PRIVATE_KEY_KEY,
 )
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 3.0)
@@ -115,13 +115,13 @@ def _is_doubtful(world: World, state: SecretState, application: Application) -> 
 
 def _proof_in(secret: LiveSecret) -> ClientCredential | None:
     """What a workload would sign in with; None if the Secret does not hold it."""
-    data = secret.data
+    parts = secret.credential
     if secret.state.type is CredentialType.CLIENT_SECRET:
-        return ClientCredential(client_secret=data[CLIENT_SECRET_KEY])
-    if secret.state.type is CredentialType.CERTIFICATE and PRIVATE_KEY_KEY in data:
+        return ClientCredential(client_secret=parts[CLIENT_SECRET_KEY])
+    if secret.state.type is CredentialType.CERTIFICATE and PRIVATE_KEY_KEY in parts:
         return ClientCredential(
-            private_key=data[PRIVATE_KEY_KEY],
-            certificate=data[CERTIFICATE_KEY].get_secret_value(),
+            private_key=parts[PRIVATE_KEY_KEY],
+            certificate=parts[CERTIFICATE_KEY].get_secret_value(),
         )
     return None
 

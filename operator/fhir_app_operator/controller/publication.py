@@ -12,7 +12,7 @@ from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, Waiting
 from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
-from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning import secret_data
 from fhir_app_operator.planning.model import WriteSecret
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
@@ -94,7 +94,8 @@ def _content(work: Pass, credential: NewCredential | None) -> Content:
     return Content(
         registration=work.identity,
         name=desired.secret_name,
-        data=resolved(desired.connection, work.known_application().app_id),
+        data=secret_data.data(desired, work.known_application().app_id),
+        credential_keys=desired.credential_keys,
         owned=desired.secret_owned,
         template=desired.secret_template,
         keep_credential=desired.credential is not None,

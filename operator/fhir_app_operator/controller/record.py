@@ -30,8 +30,9 @@ from fhir_app_operator.planning import (
     requests,
 )
 from fhir_app_operator.planning.conditions import Reporter, Verdict
-from fhir_app_operator.planning.desired import issue_policy, resolved
+from fhir_app_operator.planning.desired import issue_policy
 from fhir_app_operator.planning.plan import credential_usable
+from fhir_app_operator.planning.secret_data import resolved
 
 Status = RegistrationStatus
 _DATED: Final = 32

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fhir_app_operator.api.v1alpha1 import EntraTenant, Federated, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import (
+    CredentialType,
+    EntraTenant,
+    Federated,
+    FhirAppRegistration,
+)
 from fhir_app_operator.controller import (
     fhir_servers,
     following,
@@ -18,13 +23,16 @@ from fhir_app_operator.controller import (
 )
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Stalled, Waiting
-from fhir_app_operator.planning import asked, desired, federation, requests
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
+from fhir_app_operator.planning import asked, desired, federation, requests, secret_data
 from fhir_app_operator.planning.model import (
+    OWN_NAMES,
+    CredentialKeys,
     CredentialPolicy,
     Desired,
     DesiredApplication,
     PermissionIds,
+    SecretState,
 )
 from fhir_app_operator.planning.plan import refuse_foreign_secret
 
@@ -112,11 +120,31 @@ def held_state(work: Pass) -> Desired | None:
         credential=policy,
         connection=secret.data,
         secret_name=work.registration.secret_name,
+        credential_keys=_held_keys(work.registration, policy.type, secret),
         secret_owned=secret.owner_reference,
         secret_template=desired.secret_template(work.registration),
         requests=requests.read(work.registration),
         remove_unmanaged=desired.removes_unmanaged(work.registration),
     )
+
+
+def _held_keys(
+    registration: FhirAppRegistration, wanted: CredentialType, secret: SecretState
+) -> CredentialKeys:
+    """Where a credential stands meanwhile: where it was; one of a new type beside the other data.
+
+    The manifest's names wait, since the other data does.
+    """
+    try:
+        places = secret_data.credential_keys(secret_data.shape(registration, wanted))[wanted]
+    except Invalid:
+        places = OWN_NAMES[wanted]
+    free = places.keys().isdisjoint(secret.data)
+    held = {**OWN_NAMES, **({wanted: places} if free else {})}
+    live = secret.credential_keys
+    if secret.type is not None:
+        held[secret.type] = OWN_NAMES[secret.type] if live is None else live
+    return held
 
 
 async def _defaults(work: Pass, connection: Connection) -> desired.Defaults:

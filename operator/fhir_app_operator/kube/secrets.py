@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,34 +20,18 @@ from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.api.v1alpha1.schema import reckonable
 from fhir_app_operator.errors import Stalled
-from fhir_app_operator.kube import secret_template
+from fhir_app_operator.kube import secret_credential, secret_template
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
-from fhir_app_operator.planning.desired import (
-    CERTIFICATE_KEY,
-    CLIENT_SECRET_KEY,
-    COMBINED_KEY,
-    PRIVATE_KEY_KEY,
-    THUMBPRINT_KEY,
+from fhir_app_operator.kube.secret_credential import digest_of_data
+from fhir_app_operator.planning.model import (
+    OWN_NAMES,
+    CredentialKeys,
+    Registration,
+    SecretState,
+    SecretTemplate,
 )
-from fhir_app_operator.planning.model import Registration, SecretState, SecretTemplate
+from fhir_app_operator.planning.model.secret import CERTIFICATE_KEY, PRIVATE_KEY_KEY
 
-KEYS_OF: Final[Mapping[CredentialType | None, frozenset[str]]] = {
-    None: frozenset(),
-    CredentialType.CLIENT_SECRET: frozenset({CLIENT_SECRET_KEY}),
-    CredentialType.CERTIFICATE: frozenset(
-        {CERTIFICATE_KEY, PRIVATE_KEY_KEY, COMBINED_KEY, THUMBPRINT_KEY}
-    ),
-    CredentialType.FEDERATED_IDENTITY: frozenset(),
-}
-"""The data keys that a credential may have, by its type."""
-_CREDENTIAL_KEYS: Final = frozenset().union(*KEYS_OF.values())
-_CREDENTIAL_NOTES: Final = (
-    names.CREDENTIAL_TYPE_ANNOTATION,
-    names.KEY_ID_ANNOTATION,
-    names.NONCE_ANNOTATION,
-    names.EXPIRES_AT_ANNOTATION,
-    names.WRITTEN_AT_ANNOTATION,
-)
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -63,10 +45,15 @@ class LiveSecret:
     data: Mapping[str, SecretStr]
     """Decoded values; bytes that are no UTF-8 read as a value that nobody wants."""
 
+    @property
+    def credential(self) -> Mapping[str, SecretStr]:
+        """The parts of the credential, whatever keys they stand under."""
+        return secret_credential.parts(self.data, self.state.type, self.state.credential_keys)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCredential:
-    """A credential that is to be published: the values of its data keys, and what is noted.
+    """A credential that is to be published: the values of its parts, and what is noted.
 
     One that is federated has neither values nor key id, nonce and end.
     """
@@ -91,6 +78,7 @@ class Content:
         template: labels and annotations that the manifest asks for.
         keep_credential: whether the live credential stays; a `credential` replaces it.
         credential: a new one.
+        credential_keys: where a credential is to stand, by its type.
     """
 
     registration: Registration
@@ -100,6 +88,7 @@ class Content:
     template: SecretTemplate = field(default_factory=SecretTemplate)
     keep_credential: bool = True
     credential: NewCredential | None = None
+    credential_keys: CredentialKeys = field(default_factory=lambda: OWN_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +207,7 @@ def is_as_written(body: Mapping[str, Any]) -> bool:
     uid = (metadata.get("labels") or {}).get(names.REGISTRATION_LABEL, "")
     data = {key: _decoded(value) for key, value in (body.get("data") or {}).items()}
     annotations = metadata.get("annotations") or {}
-    return bool(annotations.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data))
+    return bool(annotations.get(names.DATA_DIGEST_ANNOTATION) == digest_of_data(uid, data))
 
 
 def _state(
@@ -227,21 +216,24 @@ def _state(
     labels = metadata.get("labels") or {}
     notes = metadata.get("annotations") or {}
     uid = registration.uid
-    kind = _type(notes.get(names.CREDENTIAL_TYPE_ANNOTATION))
-    credential = {key: value for key, value in data.items() if key in KEYS_OF[kind]}
+    kind, keys = secret_credential.kind_of(notes), secret_credential.keys_of(notes)
+    places = OWN_NAMES[kind] if kind and keys is None else keys or {}
+    credential = {key: value for key, value in data.items() if key in places}
     complete = kind is CredentialType.FEDERATED_IDENTITY or (
         bool(credential) and bool(notes.get(names.KEY_ID_ANNOTATION))
     )
-    digest = _credential_digest(uid, credential, notes)
+    digest = secret_credential.digest(uid, credential, notes)
+    hidden = places.keys() | secret_credential.PART_NAMES
     return SecretState(
         ours=labels.get(names.REGISTRATION_LABEL) == uid,
         leftover=_has_predecessor(metadata, registration),
         current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
-        and notes.get(names.DATA_DIGEST_ANNOTATION) == _digest(uid, data),
+        and notes.get(names.DATA_DIGEST_ANNOTATION) == digest_of_data(uid, data),
         owner_reference=_is_owner(metadata, uid),
         template=secret_template.applied(metadata),
-        data={k: v.get_secret_value() for k, v in data.items() if k not in _CREDENTIAL_KEYS},
+        data={k: v.get_secret_value() for k, v in data.items() if k not in hidden},
         type=kind,
+        credential_keys=keys,
         holds_credential=bool(credential),
         credential_intact=complete and notes.get(names.CREDENTIAL_DIGEST_ANNOTATION) == digest,
         key_id=notes.get(names.KEY_ID_ANNOTATION),
@@ -255,12 +247,14 @@ def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
     uid = content.registration.uid
     values = {key: SecretStr(value) for key, value in content.data.items()}
     if content.credential is not None:
-        values |= content.credential.values
-    elif live is not None and content.keep_credential:
-        values |= {key: live.data[key] for key in KEYS_OF[live.state.type] & live.data.keys()}
+        kind = content.credential.type
+        keys = content.credential_keys[kind]
+        values |= secret_credential.placed(content.credential.values, kind, keys)
+    elif live is not None and _keeps(live, content):
+        values |= _kept(live, content)
     data: dict[str, str | None] = {key: _encoded(value) for key, value in values.items()}
     metadata = _metadata(live, content) | {"ownerReferences": _owners(live, content)}
-    metadata["annotations"][names.DATA_DIGEST_ANNOTATION] = _digest(uid, values)
+    metadata["annotations"][names.DATA_DIGEST_ANNOTATION] = digest_of_data(uid, values)
     if live is None:
         present = {k: v for k, v in metadata["annotations"].items() if v is not None}
         metadata |= {"name": content.name, "annotations": present}
@@ -282,18 +276,57 @@ def _annotations(live: LiveSecret | None, content: Content) -> dict[str, str | N
     """The credential's annotations: of the new one, of the kept one (untouched), or none."""
     new = content.credential
     if new is not None:
+        keys = content.credential_keys[new.type]
         notes: dict[str, str | None] = {
             names.CREDENTIAL_TYPE_ANNOTATION: new.type.value,
+            names.CREDENTIAL_KEYS_ANNOTATION: secret_credential.keys_note(new.type, keys),
             names.KEY_ID_ANNOTATION: new.key_id,
             names.NONCE_ANNOTATION: new.nonce,
             names.EXPIRES_AT_ANNOTATION: _text(new.expires_at) if new.expires_at else None,
             names.WRITTEN_AT_ANNOTATION: _text(new.written_at),
         }
-        digest = _credential_digest(content.registration.uid, new.values, notes)
+        values = secret_credential.placed(new.values, new.type, keys)
+        digest = secret_credential.digest(content.registration.uid, values, notes)
         return notes | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
-    if live is not None and content.keep_credential and live.state.type is not None:
+    if live is not None and _keeps(live, content):
+        return _moved_notes(live, content)
+    return dict.fromkeys((*secret_credential.NOTES, names.CREDENTIAL_DIGEST_ANNOTATION))
+
+
+def _keeps(live: LiveSecret, content: Content) -> bool:
+    """Whether the live credential stays; one that we did not write must not be in the way."""
+    if not content.keep_credential or live.state.type is None:
+        return False
+    taken = live.state.credential_keys or {}
+    return live.state.credential_intact or not taken.keys() & content.data.keys()
+
+
+def _kept(live: LiveSecret, content: Content) -> Mapping[str, SecretStr]:
+    """The live credential under the keys that are asked for; where it is if it was edited."""
+    kind = live.state.type
+    if kind is None:
         return {}
-    return dict.fromkeys((*_CREDENTIAL_NOTES, names.CREDENTIAL_DIGEST_ANNOTATION))
+    if live.state.credential_intact:
+        return secret_credential.placed(live.credential, kind, content.credential_keys[kind])
+    places = live.state.credential_keys
+    keys = OWN_NAMES[kind] if places is None else places
+    return {key: live.data[key] for key in keys.keys() & live.data.keys()}
+
+
+def _moved_notes(live: LiveSecret, content: Content) -> dict[str, str | None]:
+    """The annotations of a credential that gets other keys; none if it stays where it is."""
+    kind = live.state.type
+    if kind is None or not live.state.credential_intact:
+        return {}
+    wanted = secret_credential.keys_note(kind, content.credential_keys[kind])
+    notes = live.metadata.get("annotations") or {}
+    if wanted == notes.get(names.CREDENTIAL_KEYS_ANNOTATION):
+        return {}
+    moved: dict[str, str | None] = {names.CREDENTIAL_KEYS_ANNOTATION: wanted}
+    digest = secret_credential.digest(
+        content.registration.uid, _kept(live, content), {**notes, **moved}
+    )
+    return moved | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
 
 
 def _owners(live: LiveSecret | None, content: Content) -> list[dict[str, Any]]:
@@ -325,21 +358,6 @@ def _has_predecessor(metadata: Mapping[str, Any], registration: Registration) ->
     )
 
 
-def _digest(uid: str, data: Mapping[str, SecretStr]) -> str:
-    """SHA-256 over the UID and the data: equal values of two Secrets do not look equal."""
-    values = {key: value.get_secret_value() for key, value in data.items()}
-    text = json.dumps([uid, values], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _credential_digest(
-    uid: str, credential: Mapping[str, SecretStr], notes: Mapping[str, str | None]
-) -> str:
-    """Digest of the value and of the annotations that decide when it is renewed and retired."""
-    said = {name: SecretStr(notes.get(name) or "") for name in _CREDENTIAL_NOTES}
-    return _digest(uid, {**credential, **said})
-
-
 def _encoded(value: SecretStr) -> str:
     return base64.b64encode(value.get_secret_value().encode()).decode()
 
@@ -349,10 +367,6 @@ def _decoded(value: Any) -> SecretStr:
         return SecretStr(base64.b64decode(value or "", validate=True).decode())
     except (binascii.Error, UnicodeDecodeError, TypeError, ValueError):
         return SecretStr("\ufffd")
-
-
-def _type(text: str | None) -> CredentialType | None:
-    return CredentialType(text) if text in set(CredentialType) else None
 
 
 def _text(moment: datetime) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
@@ -22,7 +21,14 @@ from fhir_app_operator.api.v1alpha1 import (
     UnmanagedPolicy,
 )
 from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import asked, assignments, permissions, policy, requests
+from fhir_app_operator.planning import (
+    asked,
+    assignments,
+    permissions,
+    policy,
+    requests,
+    secret_data,
+)
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
@@ -38,18 +44,12 @@ from fhir_app_operator.planning.model import (
     Registration,
     SecretTemplate,
 )
-
-APP_ID_TEMPLATE: Final = "{appId}"
-
-AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
-CLIENT_ID_KEY: Final = "AZURE_CLIENT_ID"
-CLIENT_SECRET_KEY: Final = "AZURE_CLIENT_SECRET"  # noqa: S105 - the name of a key, not a secret
-CERTIFICATE_KEY: Final = "tls.crt"
-PRIVATE_KEY_KEY: Final = "tls.key"
-COMBINED_KEY: Final = "tls-combined.pem"
-"""Private key and certificate in one file, as azure-identity takes them; cert-manager's name."""
-THUMBPRINT_KEY: Final = "AZURE_CLIENT_CERTIFICATE_THUMBPRINT"
-TENANT_ID_KEY: Final = "AZURE_TENANT_ID"
+from fhir_app_operator.planning.secret_data import (
+    APP_ID_TEMPLATE,
+    AUTHORITY_HOST_KEY,
+    CLIENT_ID_KEY,
+    TENANT_ID_KEY,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,8 @@ def desired(
             or followed.
 
     Raises:
-        Invalid: a role or scope that is declared or asked for can never be.
+        Invalid: a role or scope that is declared or asked for can never be; `secret.presets` and
+            `secret.keys` do not go together, or not with the type.
         Stalled: `ScopeNotFound`, the server does not declare a permission that is asked for.
         Waiting: `NotYetReplicated`, it declares it but the directory does not show it yet.
     """
@@ -196,12 +197,18 @@ def desired(
         found = policy.allowed_only(found, broken)
         redirects = policy.allowed_redirects(redirects, broken)
     application = _application(registration, identity, tenant, server, found, redirects)
+    wanted = credential or issue_policy(registration)
+    connection = _connection(registration, tenant, server, issuer)
+    shape = secret_data.shape(registration, wanted.type if wanted else None)
+    secret_data.check(shape, connection)
     return Desired(
         registration=identity,
         application=_with_defaults(application, defaults),
-        credential=credential or issue_policy(registration),
-        connection=_connection(registration, tenant, server, issuer),
+        credential=wanted,
+        connection=connection,
         secret_name=registration.secret_name,
+        secret_shape=shape,
+        credential_keys=secret_data.credential_keys(shape),
         secret_owned=spec.deletion_policy != "Orphan",
         secret_template=secret_template(registration),
         requests=requests.read(registration),
@@ -346,12 +353,3 @@ def _redirect_list(registration: FhirAppRegistration) -> tuple[str, ...]:
     if declared is None:
         return ()
     return (*declared.web, *declared.spa, *declared.public_client)
-
-
-def resolved(connection: Mapping[str, str], app_id: str) -> dict[str, str]:
-    """Return the Secret's data for the application that got client id `app_id`."""
-    own = {CLIENT_ID_KEY, "FHIR_AUDIENCE"}
-    return {
-        key: value.replace(APP_ID_TEMPLATE, app_id) if key in own else value
-        for key, value in connection.items()
-    }

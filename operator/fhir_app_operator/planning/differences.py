@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final, TypeVar
 
 from fhir_app_operator.planning import permissions, pre_authorization
-from fhir_app_operator.planning.desired import APP_ID_TEMPLATE
 from fhir_app_operator.planning.model import (
     CLIENT_TAG_PREFIX,
     OWNER_TAG_PREFIX,
@@ -22,6 +21,7 @@ from fhir_app_operator.planning.model import (
     Exposure,
     PreAuthorized,
 )
+from fhir_app_operator.planning.secret_data import APP_ID_TEMPLATE
 
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
 T = TypeVar("T")

@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
-from fhir_app_operator.planning import permissions
-from fhir_app_operator.planning.desired import resolved
+from fhir_app_operator.planning import permissions, secret_data
 from fhir_app_operator.planning.model import (
     Action,
     Application,
@@ -151,6 +150,7 @@ def _holding(
     return replace(
         _published(desired, app, now),
         type=credential.type,
+        credential_keys=desired.credential_keys[credential.type],
         holds_credential=True,
         key_id=credential.key_id,
         nonce=nonce,
@@ -164,7 +164,7 @@ def _published(desired: Desired, app: Application, now: datetime) -> SecretState
         ours=True,
         owner_reference=desired.secret_owned,
         template=desired.secret_template,
-        data=resolved(desired.connection, app.app_id),
+        data=secret_data.data(desired, app.app_id),
         credential_intact=True,
         written_at=now,
     )
@@ -177,12 +177,16 @@ def _written(
         return replace(_published(desired, app, now), type=CredentialType.FEDERATED_IDENTITY)
     before = observed.secret or SecretState(ours=True)
     keep = desired.credential is not None
+    moved = keep and before.type is not None and before.credential_intact
     return replace(
         before,
         current=True,
         owner_reference=desired.secret_owned,
         template=desired.secret_template,
-        data=resolved(desired.connection, app.app_id),
+        data=secret_data.data(desired, app.app_id),
+        credential_keys=desired.credential_keys[before.type]
+        if moved and before.type
+        else before.credential_keys,
         holds_credential=before.holds_credential and keep,
         credential_intact=before.credential_intact and keep,
     )

@@ -19,8 +19,8 @@ from fhir_app_operator.planning import (
     issuance,
     permissions,
     retirement,
+    secret_data,
 )
-from fhir_app_operator.planning.desired import resolved
 from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
     OWNER_TAG_PREFIX,
@@ -329,8 +329,9 @@ def _secret(
         return (WriteSecret(reason="SecretMissing", federated=federated),)
     if federated and not credentials.is_federated(secret):
         return (WriteSecret(reason="CredentialTypeChanged", federated=True),)
-    wanted = resolved(desired.connection, application.app_id)
+    wanted = secret_data.data(desired, application.app_id)
     unwanted = secret.holds_credential and desired.credential is None
+    unwanted = unwanted or not secret_data.is_placed(desired, secret)
     moved = secret.owner_reference != desired.secret_owned
     moved = moved or secret.template != desired.secret_template
     if dict(secret.data) != wanted or unwanted or moved or not secret.current:

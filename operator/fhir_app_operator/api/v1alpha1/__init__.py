@@ -36,6 +36,7 @@ from fhir_app_operator.api.v1alpha1.registration import (
 )
 from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import UnmanagedPolicy
+from fhir_app_operator.api.v1alpha1.secret import SecretKey, SecretPreset
 from fhir_app_operator.api.v1alpha1.selector import LabelSelector
 from fhir_app_operator.api.v1alpha1.server_reference import (
     AllowedClients,
@@ -92,6 +93,8 @@ __all__ = [
     "ScopeEncoding",
     "ScopePreset",
     "Scopes",
+    "SecretKey",
+    "SecretPreset",
     "ServerReference",
     "Smart",
     "TenantPolicy",

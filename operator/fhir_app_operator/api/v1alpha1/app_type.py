@@ -84,4 +84,8 @@ FIELDS_BY_TYPE: Final = (
     _only("redirectUris.publicClient", _PUB, _RES, _SVC,
                    why="that platform takes no secret; use `web`"),
     _only("credential", _CONF, _SVC, why="the others must never have a secret"),
+    rule("self.type == 'Resource' || !has(self.secret) || !has(self.secret.presets) "
+         "|| !('FhirServer' in self.secret.presets)",
+         "`secret.presets` must only hold FhirServer for type Resource: it configures the server",
+         field=".secret.presets", reason="FieldValueForbidden"),
 )  # fmt: skip

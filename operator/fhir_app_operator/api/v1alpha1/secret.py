@@ -1,4 +1,4 @@
-"""The Secret that the operator writes: its name, and what may be copied onto it from a manifest.
+"""The Secret that the operator writes: its name, its keys, and what may be copied onto it.
 
 What a label or annotation on a Secret does is decided by other controllers, some of which copy
 Secrets into other namespaces or write into them. So only known ones are let through: those by which
@@ -8,11 +8,12 @@ a workload's controllers notice a new value, and those by which an author shares
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from fhir_app_operator.api.v1alpha1.schema import ApiModel, DnsName, rule, rules
+from fhir_app_operator.api.v1alpha1.schema import LIST_SET, ApiModel, DnsName, rule, rules
 
 _ANNOTATIONS: Final = (
     "^(reloader[.]stakater[.]com/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -22,6 +23,20 @@ _ANNOTATIONS: Final = (
 )
 _LABELS: Final = "^reconcile[.]fluxcd[.]io/watch$"
 _LABEL_VALUE: Final = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+_KEY: Final = "^([-_a-zA-Z0-9]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"
+"""What the API server takes as a key of a Secret (`IsConfigMapKey`); never `.` or `..`."""
+
+
+class SecretPreset(StrEnum):
+    """For whom the Secret's keys are named."""
+
+    AZURE_SDK = "AzureSdk"
+    FHIR_SERVER = "FhirServer"
+    SPRING = "Spring"
+    SERVICE_BINDING = "ServiceBinding"
+
+
+DEFAULT_PRESETS: Final = (SecretPreset.AZURE_SDK,)
 
 
 def is_allowed_annotation(key: str) -> bool:
@@ -65,6 +80,41 @@ class SecretTemplate(ApiModel):
     )  # fmt: skip
 
 
+_DataKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_KEY)]
+
+
+class SecretKey(ApiModel):
+    """Another name for one value of the Secret, or none."""
+
+    source: _DataKey = Field(
+        alias="from",
+        description="A key that a preset writes, or one of the preset `AzureSdk` whether it is "
+        "listed or not. It is only written under the names that `to` gives it.",
+    )
+    to: _DataKey | None = Field(
+        default=None, description="The key to write it under. Absent: it is left out."
+    )
+
+
+_SecretKeys = Annotated[
+    tuple[SecretKey, ...],
+    Field(
+        max_length=64,
+        json_schema_extra=rules(
+            rule(
+                "self.all(k, !has(k.to) || self.filter(o, has(o.to) && o.to == k.to).size() == 1)",
+                "`secret.keys` must not give two values one name in `to`",
+            ),
+            rule(
+                "self.all(k, has(k.to) || self.filter(o, o.from == k.from).size() == 1)",
+                "`secret.keys` must not leave out a key that another entry renames",
+            ),
+            **{"x-kubernetes-list-type": "atomic"},
+        ),
+    ),
+]
+
+
 class SecretReference(ApiModel):
     """The Secret that the operator writes."""
 
@@ -72,6 +122,19 @@ class SecretReference(ApiModel):
         default=None,
         description="Name of the Secret, in the registration's namespace. Default: "
         "`metadata.name`. Must not change.",
+    )
+    presets: Annotated[
+        tuple[SecretPreset, ...], Field(max_length=4, json_schema_extra=LIST_SET)
+    ] = Field(
+        default=DEFAULT_PRESETS,
+        description="For whom the keys are named. `AzureSdk`: azure-identity, and `FHIR_*`. "
+        "`FhirServer`: the open-source FHIR server; type Resource only. `Spring`: Spring Boot's "
+        "OAuth2 client or resource server. `ServiceBinding`: the Service Binding specification. "
+        "Empty: only what `keys` names.",
+    )
+    keys: _SecretKeys = Field(
+        default=(),
+        description="Renames keys, leaves them out, or writes them under several names.",
     )
     template: SecretTemplate | None = Field(
         default=None,

@@ -71,6 +71,13 @@ from fhir_app_operator.planning.model.identity import (
     REGISTRATION_TAG_PREFIX,
     Registration,
 )
+from fhir_app_operator.planning.model.secret import (
+    NEEDED_OF,
+    OWN_NAMES,
+    PARTS_OF,
+    CredentialKeys,
+    SecretShape,
+)
 from fhir_app_operator.planning.model.state import (
     Desired,
     Observed,
@@ -84,7 +91,10 @@ __all__ = [
     "CLIENT_TAG_PREFIX",
     "CREDENTIAL_PREFIX",
     "FOLLOWED",
+    "NEEDED_OF",
     "OWNER_TAG_PREFIX",
+    "OWN_NAMES",
+    "PARTS_OF",
     "PERMISSION_TAG_PREFIX",
     "REGISTRATION_TAG_PREFIX",
     "Action",
@@ -99,6 +109,7 @@ __all__ = [
     "ConsentToScopes",
     "CreateApplication",
     "CreateServicePrincipal",
+    "CredentialKeys",
     "CredentialPolicy",
     "DatedCredential",
     "DeleteApplication",
@@ -135,6 +146,7 @@ __all__ = [
     "RestoreApplication",
     "RestoreServicePrincipal",
     "RevokeCredential",
+    "SecretShape",
     "SecretState",
     "SecretTemplate",
     "SetFederatedIdentityCredential",

@@ -11,6 +11,7 @@ from fhir_app_operator.planning.model.application import Application, DesiredApp
 from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
 from fhir_app_operator.planning.model.grant import DesiredGrants
 from fhir_app_operator.planning.model.identity import Registration
+from fhir_app_operator.planning.model.secret import OWN_NAMES, CredentialKeys, SecretShape
 from fhir_app_operator.planning.model.violation import Violation
 
 
@@ -35,10 +36,12 @@ class SecretState:
     owner_reference: bool = True
     template: SecretTemplate = field(default_factory=SecretTemplate)
     """What we put there, with the values that are there now."""
-    data: Mapping[str, str] = field(default_factory=dict)
-    """Decoded data without the credential's value."""
+    data: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Decoded data without the credential's values."""
     type: CredentialType | None = None
     """What was published in it last; None: nothing that we know of."""
+    credential_keys: Mapping[str, str] | None = None
+    """Which part of the credential each of its keys holds; None: each is called as its part."""
     holds_credential: bool = False
     credential_intact: bool = False
     """The credential is the one that we wrote; true without one, if it is federated."""
@@ -57,8 +60,11 @@ class Desired:
     credential: CredentialPolicy | None
     """None: the type has no credential, its Secret must not hold one."""
     connection: Mapping[str, str]
-    """The Secret's data without the credential; `{appId}` stands for the own client id."""
+    """What a workload must know, without the credential; `{appId}` is the own client id."""
     secret_name: str
+    secret_shape: SecretShape = field(default_factory=SecretShape)
+    credential_keys: CredentialKeys = field(default_factory=lambda: OWN_NAMES)
+    """Where the credential stands in the Secret, by its type."""
     secret_owned: bool = True
     """False while the policy is Orphan: the Secret must outlive the registration."""
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
