@@ -26,6 +26,7 @@ from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import NotLeading
 from fhir_app_operator.kube.access import ClusterAccess
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
+from fhir_app_operator.kube.config_maps import ConfigMaps
 from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
@@ -59,6 +60,7 @@ def resource_path(kind, namespace, name=""):
     root = {
         "fhirapp": f"/apis/{names.API_VERSION}/namespaces/{namespace}/fhirappregistrations",
         "secret": f"/api/v1/namespaces/{namespace}/secrets",
+        "configmap": f"/api/v1/namespaces/{namespace}/configmaps",
         "tenant": f"/apis/{names.API_VERSION}/entratenants",
         "namespace": "/api/v1/namespaces",
     }[kind]
@@ -284,6 +286,7 @@ async def open_lab(control_plane, running):
     world = World(
         registrations=Registrations(fenced),
         secrets=gateway,
+        config_maps=ConfigMaps(fenced),
         namespaces=Namespaces(api),
         connections=_connections(clock, gateway, sleep, gate),
         events=Events(fenced, clock.now, "lab"),

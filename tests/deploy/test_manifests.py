@@ -28,6 +28,7 @@ def test_both_variants_hold_the_same_objects(render, folder):
     kinds = sorted(document["kind"] for document in render(folder))
     assert kinds == [
         "ClusterRole",
+        "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "CustomResourceDefinition",
@@ -81,8 +82,8 @@ def test_the_probes_ask_for_pages_that_the_operator_has(render):
 
 def test_apply_works_in_one_go_and_again(apply):
     first, second = apply("deploy"), apply("deploy")
-    assert first.stdout.count("serverside-applied") == 10
-    assert second.stdout.count("serverside-applied") == 10
+    assert first.stdout.count("serverside-applied") == 11
+    assert second.stdout.count("serverside-applied") == 11
 
 
 def test_the_pod_is_admitted_where_pod_security_is_restricted(control_plane, apply):

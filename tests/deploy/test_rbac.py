@@ -113,6 +113,41 @@ def test_watching_secrets_adds_just_two_verbs(apply, allowed):
     assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED} | more
 
 
+def test_config_maps_are_asked_for_by_themselves(apply, allowed, control_plane):
+    apply("deploy")
+    apply("deploy/config-maps")
+    try:
+        more = {("", "configmaps"): {"get", "create", "patch", "delete"}}
+        assert allowed() == NAMED | {resource: set() for resource in NOT_NAMED} | more
+    finally:
+        control_plane.kubectl("delete", "--kustomize=deploy/config-maps")
+
+
+def test_a_service_binding_controller_may_read_registrations_by_aggregation(apply, control_plane):
+    apply("deploy")
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "some-binding-controller"},
+        "aggregationRule": {
+            "clusterRoleSelectors": [{"matchLabels": {"servicebinding.io/controller": "true"}}]
+        },
+    }
+    control_plane.kubectl("apply", "--server-side", "-f=-", stdin=json.dumps(role))
+    control_plane.kubectl(
+        "wait",
+        "--for=jsonpath={.rules[0].apiGroups[0]}=fhirapps.dev",
+        "--timeout=60s",
+        f"clusterrole/{role['metadata']['name']}",
+    )
+    shown = control_plane.kubectl("get", "clusterrole", role["metadata"]["name"], "-o=json").stdout
+    (rule,) = json.loads(shown)["rules"]
+    assert (rule["resources"], rule["verbs"]) == (
+        ["fhirappregistrations"],
+        ["get", "list", "watch"],
+    )
+
+
 def test_it_may_take_its_own_lease_in_its_own_namespace_and_no_other(apply, allowed):
     apply("deploy")
     home = {"namespace": "fhir-app-operator"}

@@ -13,6 +13,7 @@ from fhir_app_operator.planning.issuance import due
 from fhir_app_operator.planning.model import (
     Application,
     AppRole,
+    ConfigMapState,
     FederatedIdentityCredential,
     Federation,
     Following,
@@ -43,6 +44,7 @@ wants = st.sampled_from([
     *(desired(kind) for kind in TYPES), desired("Service", credential=CERTIFICATE),
     desired("Service", credential=FEDERATED),
     desired("Service", credential=FOLLOWED, follows=following()),
+    desired("Service", secret={"configMap": {"name": "facts"}}),
 ])  # fmt: skip
 texts = st.sampled_from(["", "clinic/portal", "something else"])
 uris = st.frozensets(st.sampled_from(["https://portal.example/a", "https://x.example/"]))
@@ -120,6 +122,8 @@ worlds = st.builds(
     secret=st.one_of(st.none(), secrets()),
     application=st.one_of(st.none(), applications()),
     service_principal_id=st.one_of(st.none(), st.just("sp-1")),
+    config_map=st.sampled_from([None, ConfigMapState(ours=True, data={"FOREIGN": "x"})]),
+    recorded_config_map=st.sampled_from([None, "facts", "old"]),
     intent=st.one_of(st.none(), st.just(Intent(nonce="old", requested_at=NOW))),
 )
 

@@ -66,7 +66,7 @@ class MemoryApiServer:
             case "PUT":
                 return self._put(path, body)
             case "DELETE":
-                return self._delete(path)
+                return self._delete(path, body or {})
         raise Refusal(415, f"{request.method} {request.content_type} is not spoken here")
 
     def _get(self, path):
@@ -161,9 +161,12 @@ class MemoryApiServer:
         if set(after.get("finalizers") or ()) - set(before.get("finalizers") or ()):
             raise Refusal(422, "no new finalizers can be added if the object is being deleted")
 
-    def _delete(self, path):
+    def _delete(self, path, options):
         live = self._found(path)
         metadata = live["metadata"]
+        wanted = options.get("preconditions") or {}
+        if any(metadata[mark] != value for mark, value in wanted.items()):
+            raise Refusal(409, "Precondition failed")
         if not metadata.get("finalizers"):
             return self._remove(path, live, dry=False)
         if "deletionTimestamp" in metadata:
@@ -256,4 +259,11 @@ def _namespace(path):
 
 
 def _is_collection(path):
-    return path.rpartition("/")[2] in (*_PLURALS, "secrets", "events", "namespaces", "leases")
+    return path.rpartition("/")[2] in (
+        *_PLURALS,
+        "secrets",
+        "configmaps",
+        "events",
+        "namespaces",
+        "leases",
+    )

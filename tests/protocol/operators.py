@@ -16,6 +16,7 @@ from fhir_app_operator.controller.fence import Fence
 from fhir_app_operator.controller.loop import build_loop
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.kube.api_server import Gone, Request, consequence, unanswered
+from fhir_app_operator.kube.config_maps import ConfigMaps
 from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
@@ -108,6 +109,7 @@ class Operator:
         product = World(
             registrations=parts.registrations(Registrations(api)),
             secrets=secrets,
+            config_maps=ConfigMaps(api),
             namespaces=Namespaces(api),
             connections=parts.connections(connections),
             events=Events(api, clock, f"operator-{number}"),

@@ -261,6 +261,29 @@ def _is_gone(world):
     return world.registration("service") is None and not world.live_applications("service")
 
 
+def _with_config_map(name):
+    return lambda world: world.edit("service", secret={"configMap": name and {"name": name}})
+
+
+def _has_config_maps(*wanted):
+    """Whether the ConfigMaps are those, with what the Secret says but for its credential."""
+
+    def goal(world):
+        if not (world.is_ready("service") and world.is_settled("service")):
+            return False
+        data = dict(world.secret_data("service"))
+        data.pop("AZURE_CLIENT_SECRET")
+        return world.config_maps() == dict.fromkeys(wanted, data)
+
+    return goal
+
+
+@functools.cache
+def with_config_map():
+    """A client in use that has a ConfigMap."""
+    return prepared(with_service, _with_config_map("facts"), _has_config_maps("facts"), rest=HOUR)
+
+
 def _delete(policy):
     def act(world):
         world.edit("service", deletionPolicy=policy)
@@ -336,6 +359,18 @@ SCENARIOS = {
         Scenario(
             name="remove roles and scopes", start=with_wide_server, act=_narrow, goal=_is_narrow,
             heals=RESYNC * 1.1 + HOUR,  # a late list brings them back, disabled, until then
+        ),
+        Scenario(
+            name="ConfigMap", start=with_service, act=_with_config_map("facts"),
+            goal=_has_config_maps("facts"),
+        ),
+        Scenario(
+            name="another ConfigMap", start=with_config_map, act=_with_config_map("other"),
+            goal=_has_config_maps("other"),
+        ),
+        Scenario(
+            name="no ConfigMap", start=with_config_map, act=_with_config_map(None),
+            goal=_has_config_maps(),
         ),
         Scenario(name="delete", start=with_service, act=_delete("Delete"), goal=_is_gone),
         Scenario(

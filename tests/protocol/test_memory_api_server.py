@@ -26,7 +26,7 @@ class Objects:
         self.namespace = namespace
 
     def path(self, kind, name=""):
-        root = "/api/v1" if kind == "secrets" else f"/apis/{names.API_VERSION}"
+        root = "/api/v1" if kind in ("secrets", "configmaps") else f"/apis/{names.API_VERSION}"
         path = f"{root}/namespaces/{self.namespace}/{kind}"
         return f"{path}/{name}" if name else path
 
@@ -199,6 +199,18 @@ async def test_without_a_finalizer_it_goes_at_once_and_the_name_is_free(objects)
     assert await objects.read(live) is None
     again = await objects.registration(name=live["metadata"]["name"])
     assert again["metadata"]["uid"] != live["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("mark", ["uid", "resourceVersion"])
+async def test_a_delete_is_held_by_its_preconditions(objects, mark):
+    place = objects.path("configmaps", "facts")
+    body = {"metadata": {"name": "facts"}, "data": {"a": "1"}}
+    live = await objects.send("POST", objects.path("configmaps"), body)
+    marks = {mark: live["metadata"][mark] for mark in ("uid", "resourceVersion")}
+    with pytest.raises(Conflict):
+        await objects.send("DELETE", place, {"preconditions": marks | {mark: "1"}})
+    await objects.send("DELETE", place, {"preconditions": marks})
+    assert await objects.api.get(place, "it") is None
 
 
 async def test_a_registration_is_found_in_the_list_of_all_namespaces(objects):

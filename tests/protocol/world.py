@@ -29,6 +29,7 @@ RESTART = 2.0
 BYSTANDER = "99999999-9999-4999-8999-999999999999"
 _REGISTRATIONS = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/fhirappregistrations"
 _SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+_CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 
 _OWNER = f"{names.GROUP}/owner:"
 BYSTANDER_TAG = f"{_OWNER}another-cluster/{BYSTANDER}"
@@ -170,6 +171,14 @@ class World:
 
     def secret(self, name):
         return self.kube.objects.get(f"{_SECRETS}/{name}")
+
+    def secret_data(self, name):
+        found = self.secret(name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+    def config_maps(self):
+        """The data of all ConfigMaps of the namespace, by name."""
+        return {body["metadata"]["name"]: body["data"] for body in self.kube.list(_CONFIG_MAPS)}
 
     def secret_of(self, body):
         meta = body["metadata"]

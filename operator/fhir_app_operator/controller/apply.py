@@ -19,6 +19,7 @@ from fhir_app_operator.planning.model import (
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
+    DeleteConfigMap,
     FollowCertificate,
     IssueCredential,
     Purge,
@@ -29,6 +30,7 @@ from fhir_app_operator.planning.model import (
     SetFederatedIdentityCredential,
     UpdateApplication,
     UpdateServicePrincipal,
+    WriteConfigMap,
     WriteSecret,
 )
 
@@ -84,6 +86,10 @@ async def apply(  # noqa: C901, PLR0912, PLR0915 - a dispatch
             await credentials.federate(world, work, connection, action)
         case WriteSecret():
             await publication.write_secret(world, work, action)
+        case WriteConfigMap():
+            await publication.write_config_map(world, work, action)
+        case DeleteConfigMap():
+            await publication.delete_config_map(world, work, action)
         case RevokeCredential():
             await credentials.revoke(world, work, connection, action)
         case DeleteApplication():

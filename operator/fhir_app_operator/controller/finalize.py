@@ -37,7 +37,7 @@ async def finalize(world: World, work: Pass) -> bool:
     if FINALIZER not in work.registration.metadata.finalizers:
         return False
     if work.registration.spec.deletion_policy is DeletionPolicy.ORPHAN:
-        await _own_secret(world, work, owned=False)
+        await _own_outputs(world, work, owned=False)
     else:
         await _refuse_in_use(world, work)
         try:
@@ -84,7 +84,7 @@ async def _delete(world: World, work: Pass) -> None:
     if work.observed.application is not None:
         _log.warning("released an application without our owner tag", key=work.name,
                      app_id=work.observed.application.app_id)  # fmt: skip
-    await _own_secret(world, work, owned=True)
+    await _own_outputs(world, work, owned=True)
 
 
 def _refuse_unseen(world: World, work: Pass) -> None:
@@ -112,12 +112,16 @@ def _pause(world: World, work: Pass) -> float:
     return min(max(_FIRST_PAUSE, waited / 4), _LONGEST_PAUSE)
 
 
-async def _own_secret(world: World, work: Pass, *, owned: bool) -> None:
-    """Let the garbage collector take our Secret along, or keep it out of its reach."""
+async def _own_outputs(world: World, work: Pass, *, owned: bool) -> None:
+    """Let the garbage collector take Secret and ConfigMap along, or keep them out of its reach."""
     name = work.registration.secret_name
     live = await world.secrets.read(work.identity, name)
     if live is not None and live.state.ours and live.state.owner_reference != owned:
         await world.secrets.set_owned(live, work.identity, name, owned=owned)
+    recorded = work.registration.status.config_map_name
+    found = await world.config_maps.read(work.identity, recorded) if recorded else None
+    if found is not None and found.state.ours and found.state.owner_reference != owned:
+        await world.config_maps.set_owned(found, work.identity, owned=owned)
 
 
 async def _drop_finalizer(world: World, work: Pass) -> None:

@@ -11,7 +11,7 @@ from fhir_app_operator.controller import proof
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
-from fhir_app_operator.planning import conditions, permissions, requests
+from fhir_app_operator.planning import conditions, config_map, permissions, requests
 from fhir_app_operator.planning.credentials import certificate_settles, share
 from fhir_app_operator.planning.model import (
     Application,
@@ -59,6 +59,17 @@ async def read_secret(world: World, work: Pass) -> None:
     work.secret = await world.secrets.read(work.identity, name)
     work.secret_read = True
     work.observed = replace(work.observed, secret=work.secret.state if work.secret else None)
+
+
+async def read_config_map(world: World, work: Pass) -> None:
+    """Read the ConfigMap that the manifest asks for into `work`; without one nothing is read."""
+    name = config_map.wanted_name(work.registration)
+    work.config_map = await world.config_maps.read(work.identity, name) if name else None
+    work.observed = replace(
+        work.observed,
+        config_map=work.config_map.state if work.config_map else None,
+        recorded_config_map=work.registration.status.config_map_name,
+    )
 
 
 async def is_as_listed(world: World, work: Pass, connection: Connection) -> bool:

@@ -31,6 +31,7 @@ from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.access import ClusterAccess, NoCluster, bearer_token
 from fhir_app_operator.kube.api_server import ApiServer
+from fhir_app_operator.kube.config_maps import ConfigMaps
 from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.leases import Leases
 from fhir_app_operator.kube.namespaces import Namespaces
@@ -208,6 +209,7 @@ async def _world(
         yield World(
             registrations=Registrations(api),
             secrets=secret_gateway,
+            config_maps=ConfigMaps(api),
             namespaces=namespaces,
             connections=connections,
             events=Events(api, _now, socket.gethostname()),

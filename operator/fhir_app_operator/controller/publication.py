@@ -1,5 +1,7 @@
 """The registration's Secret is written here only: a new credential, or its other data.
 
+So is the ConfigMap that repeats the latter.
+
 What should be in it is decided in planning; how it is guarded, in `kube.secrets`.
 """
 
@@ -13,7 +15,7 @@ from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, Waiting
 from fhir_app_operator.kube.secrets import Content, LiveSecret, NewCredential
 from fhir_app_operator.planning import secret_data
-from fhir_app_operator.planning.model import WriteSecret
+from fhir_app_operator.planning.model import DeleteConfigMap, WriteConfigMap, WriteSecret
 
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
 
@@ -101,6 +103,33 @@ def _content(work: Pass, credential: NewCredential | None) -> Content:
         keep_credential=desired.credential is not None,
         credential=credential,
     )
+
+
+async def write_config_map(world: World, work: Pass, action: WriteConfigMap) -> None:
+    """Make the ConfigMap, or bring it in order.
+
+    Raises:
+        Conflict: it changed since it was read.
+        Stalled: `ConfigMapConflict`.
+    """
+    desired = work.wanted()
+    data = secret_data.data(desired, work.known_application().app_id)
+    work.config_map = await world.config_maps.write(
+        work.config_map, work.identity, action.name, data, owned=desired.secret_owned
+    )
+    work.observed = replace(work.observed, config_map=work.config_map.state)
+
+
+async def delete_config_map(world: World, work: Pass, action: DeleteConfigMap) -> None:
+    """Delete the ConfigMap that status names, if it is ours.
+
+    Raises:
+        Conflict: it changed since it was read.
+    """
+    live = await world.config_maps.read(work.identity, action.name)
+    if live is not None and live.state.ours:
+        await world.config_maps.delete(live, work.identity)
+    work.observed = replace(work.observed, recorded_config_map=None)
 
 
 def _fold_secret(work: Pass, secret: LiveSecret) -> None:

@@ -29,7 +29,7 @@ from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
 from fhir_app_operator.kube.registrations import parse_registration
-from fhir_app_operator.planning import conditions, notices, policy, requests
+from fhir_app_operator.planning import conditions, config_map, notices, policy, requests
 from fhir_app_operator.planning.model import (
     Action,
     CreateApplication,
@@ -233,6 +233,8 @@ class Reconciler:
         if makes:
             work.created_lately = observe.is_create_recent(before, self._world)
             status = record.create_requested(self._world, status)
+        if work.desired is not None and (name := config_map.to_record(work.desired, work.observed)):
+            status = status.model_copy(update={"config_map_name": name})
         if makes or status != before:
             await write_status(self._world, work, status)
         work.fenced = work.fenced or makes

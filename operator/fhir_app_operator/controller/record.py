@@ -11,18 +11,22 @@ from typing import Any, Final
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
+    Binding,
     Condition,
     CredentialState,
     CredentialStatus,
     CredentialType,
     RegistrationStatus,
+    SecretPreset,
 )
+from fhir_app_operator.api.v1alpha1.secret import SecretReference
 from fhir_app_operator.controller import consent
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
 from fhir_app_operator.planning import (
     conditions,
+    config_map,
     credentials,
     federation,
     notices,
@@ -45,7 +49,18 @@ def succeeded(world: World, work: Pass) -> Status:
     others = notices.unmanaged(wanted, application) if wanted and application else ""
     absent = wanted.application.pre_authorization.absent if wanted else ()
     verdict = _reporter(world, work).succeeded(_summary(work), unmanaged=others, absent=absent)
-    return _warned(world, work, _status(world, work, verdict, pending=False), None)
+    status = _status(world, work, verdict, pending=False)
+    return _warned(world, work, status.model_copy(update=_published(work)), None)
+
+
+def _published(work: Pass) -> dict[str, object]:
+    """What others may rely on once everything is in place: the ConfigMap, the service binding."""
+    secret = work.registration.spec.secret or SecretReference()
+    bound = SecretPreset.SERVICE_BINDING in secret.presets
+    return {
+        "config_map_name": config_map.wanted_name(work.registration),
+        "binding": Binding(name=work.registration.secret_name) if bound else None,
+    }
 
 
 def progressing(world: World, work: Pass) -> Status:

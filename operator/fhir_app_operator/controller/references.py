@@ -24,7 +24,14 @@ from fhir_app_operator.controller import (
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
-from fhir_app_operator.planning import asked, desired, federation, requests, secret_data
+from fhir_app_operator.planning import (
+    asked,
+    config_map,
+    desired,
+    federation,
+    requests,
+    secret_data,
+)
 from fhir_app_operator.planning.model import (
     OWN_NAMES,
     CredentialKeys,
@@ -58,9 +65,12 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     """Return what the registration should come to, its references resolved.
 
     Raises:
+        Stalled, Waiting: `ConfigMapConflict`.
         Invalid, Stalled, Waiting: a reference cannot be resolved.
     """
     registration = work.registration
+    await observe.read_config_map(world, work)
+    config_map.refuse_foreign(config_map.wanted_name(registration), work.observed)
     server = await fhir_servers.server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
     apis = await _exposed(connection, asked.apis(registration))

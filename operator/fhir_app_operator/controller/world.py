@@ -13,6 +13,7 @@ from fhir_app_operator.api.v1alpha1 import Condition, EntraTenant, FhirAppRegist
 from fhir_app_operator.controller.certificates import KeyPair, self_signed
 from fhir_app_operator.controller.connections import Connection, Connections
 from fhir_app_operator.errors import Waiting
+from fhir_app_operator.kube.config_maps import ConfigMaps, LiveConfigMap
 from fhir_app_operator.kube.events import Events
 from fhir_app_operator.kube.namespaces import Namespaces
 from fhir_app_operator.kube.registrations import Registrations
@@ -37,6 +38,7 @@ class World:
 
     registrations: Registrations
     secrets: Secrets
+    config_maps: ConfigMaps
     namespaces: Namespaces
     connections: Connections
     events: Events
@@ -91,6 +93,7 @@ class Pass:
     connection: Connection | None = None
     secret: LiveSecret | None = None
     secret_read: bool = False
+    config_map: LiveConfigMap | None = None
     desired: Desired | None = None
     observed: Observed = field(default_factory=Observed)
     applied: list[Action] = field(default_factory=list)

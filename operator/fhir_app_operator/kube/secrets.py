@@ -20,7 +20,7 @@ from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.api.v1alpha1.schema import reckonable
 from fhir_app_operator.errors import Stalled
-from fhir_app_operator.kube import secret_credential, secret_template
+from fhir_app_operator.kube import ownership, secret_credential, secret_template
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
 from fhir_app_operator.kube.secret_credential import digest_of_data
 from fhir_app_operator.planning.model import (
@@ -179,8 +179,7 @@ class Secrets:
         Raises:
             Conflict: it changed since `live` was read.
         """
-        content = Content(registration=registration, name=name, data={}, owned=owned)
-        owners = _owners(live, content)
+        owners = ownership.owner_references(live.metadata, registration, owned=owned)
         metadata = {"resourceVersion": live.resource_version, "ownerReferences": owners}
         await self._api.send(
             Request(method="PATCH", path=_path(registration.namespace, name),
@@ -225,11 +224,11 @@ def _state(
     digest = secret_credential.digest(uid, credential, notes)
     hidden = places.keys() | secret_credential.PART_NAMES
     return SecretState(
-        ours=labels.get(names.REGISTRATION_LABEL) == uid,
-        leftover=_has_predecessor(metadata, registration),
+        ours=ownership.is_ours(metadata, registration),
+        leftover=ownership.has_predecessor(metadata, registration),
         current=labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         and notes.get(names.DATA_DIGEST_ANNOTATION) == digest_of_data(uid, data),
-        owner_reference=_is_owner(metadata, uid),
+        owner_reference=ownership.is_owned(metadata, registration),
         template=secret_template.applied(metadata),
         data={k: v.get_secret_value() for k, v in data.items() if k not in hidden},
         type=kind,
@@ -253,7 +252,10 @@ def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
     elif live is not None and _keeps(live, content):
         values |= _kept(live, content)
     data: dict[str, str | None] = {key: _encoded(value) for key, value in values.items()}
-    metadata = _metadata(live, content) | {"ownerReferences": _owners(live, content)}
+    owners = ownership.owner_references(
+        live.metadata if live else {}, content.registration, owned=content.owned
+    )
+    metadata = _metadata(live, content) | {"ownerReferences": owners}
     metadata["annotations"][names.DATA_DIGEST_ANNOTATION] = digest_of_data(uid, values)
     if live is None:
         present = {k: v for k, v in metadata["annotations"].items() if v is not None}
@@ -267,8 +269,7 @@ def _document(live: LiveSecret | None, content: Content) -> dict[str, Any]:
 def _metadata(live: LiveSecret | None, content: Content) -> dict[str, Any]:
     """Labels and annotations, ours and the manifest's; those of others are not mentioned."""
     labels, annotations = secret_template.changes(live.metadata if live else {}, content.template)
-    uid = content.registration.uid
-    ours = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.REGISTRATION_LABEL: uid}
+    ours = ownership.labels_of(content.registration)
     return {"labels": labels | ours, "annotations": annotations | _annotations(live, content)}
 
 
@@ -327,35 +328,6 @@ def _moved_notes(live: LiveSecret, content: Content) -> dict[str, str | None]:
         content.registration.uid, _kept(live, content), {**notes, **moved}
     )
     return moved | {names.CREDENTIAL_DIGEST_ANNOTATION: digest}
-
-
-def _owners(live: LiveSecret | None, content: Content) -> list[dict[str, Any]]:
-    """Owner references: ours never blocks the owner's deletion, others stay."""
-    who = content.registration
-    others = _other_owners(live.metadata, who.uid) if live else []
-    ours = {
-        "apiVersion": names.API_VERSION, "kind": names.REGISTRATION_KIND,
-        "name": who.name, "uid": who.uid,
-    }  # fmt: skip
-    return [*others, ours] if content.owned else others
-
-
-def _other_owners(metadata: Mapping[str, Any], uid: str) -> list[dict[str, Any]]:
-    return [ref for ref in metadata.get("ownerReferences") or () if ref.get("uid") != uid]
-
-
-def _is_owner(metadata: Mapping[str, Any], uid: str) -> bool:
-    return any(ref.get("uid") == uid for ref in metadata.get("ownerReferences") or ())
-
-
-def _has_predecessor(metadata: Mapping[str, Any], registration: Registration) -> bool:
-    """Whether an owner is a registration of our name with another UID, which can only be gone."""
-    return any(
-        ref.get("kind") == names.REGISTRATION_KIND
-        and ref.get("name") == registration.name
-        and ref.get("uid") != registration.uid
-        for ref in metadata.get("ownerReferences") or ()
-    )
 
 
 def _encoded(value: SecretStr) -> str:

@@ -24,6 +24,7 @@ from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning import (
     asked,
     assignments,
+    config_map,
     permissions,
     policy,
     requests,
@@ -211,6 +212,7 @@ def desired(
         credential_keys=secret_data.credential_keys(shape),
         secret_owned=spec.deletion_policy != "Orphan",
         secret_template=secret_template(registration),
+        config_map=config_map.wanted_name(registration),
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
         assignment_required=spec.resource.assignment_required if spec.resource else None,

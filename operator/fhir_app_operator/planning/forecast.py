@@ -15,10 +15,12 @@ from fhir_app_operator.planning.model import (
     Action,
     Application,
     AwaitDisabled,
+    ConfigMapState,
     CreateApplication,
     CreateServicePrincipal,
     DatedCredential,
     DeleteApplication,
+    DeleteConfigMap,
     Desired,
     FollowCertificate,
     Intent,
@@ -36,6 +38,7 @@ from fhir_app_operator.planning.model import (
     SetFederatedIdentityCredential,
     UpdateApplication,
     UpdateServicePrincipal,
+    WriteConfigMap,
     WriteSecret,
 )
 from fhir_app_operator.planning.plan import plan
@@ -104,6 +107,12 @@ def fold(  # noqa: C901, PLR0911, PLR0912 - one short arm for each action
             return replace(observed, application=app.with_federated(action.credential))
         case WriteSecret():
             return replace(observed, secret=_written(desired, observed, app, action, now))
+        case WriteConfigMap():
+            data = secret_data.data(desired, app.app_id)
+            made = ConfigMapState(ours=True, owner_reference=desired.secret_owned, data=data)
+            return replace(observed, config_map=made)
+        case DeleteConfigMap():
+            return replace(observed, recorded_config_map=None)
         case RevokeCredential():
             return replace(observed, application=app.without_credential(action.key_id))
         case DeleteApplication():

@@ -29,6 +29,7 @@ from fhir_app_operator.planning.model import (
     SetFederatedIdentityCredential,
     UpdateApplication,
     UpdateServicePrincipal,
+    WriteConfigMap,
     WriteSecret,
 )
 from fhir_app_operator.planning.retirement import UNMANAGED as FOREIGN
@@ -100,6 +101,8 @@ def repairs(applied: Sequence[Action]) -> tuple[str, ...]:
                 found.append("credential")
             case WriteSecret():
                 found.append("secret")
+            case WriteConfigMap():
+                found.append("config_map")
             case IssueCredential() | FollowCertificate() if not _is_planned(action):
                 found.append("credential")
             case _:

@@ -13,6 +13,7 @@ from functools import partial
 from fhir_app_operator.api import names
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.planning import (
+    config_map,
     credentials,
     federation,
     following,
@@ -57,7 +58,8 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     | # | observed                                          | action or error                  |
     |---|---------------------------------------------------|----------------------------------|
     | 1 | a Secret of that name that is not ours            | Stalled SecretConflict (Waiting  |
-    |   |                                                   | if it is about to be collected)  |
+    |   |                                                   | if it is about to be collected); |
+    |   |                                                   | a ConfigMap: ConfigMapConflict   |
     | 2 | no application, ours is in the bin                | RestoreApplication               |
     | 3 | no application, status names one, not sure yet    | Waiting NotYetReplicated         |
     | 4 | no application, status names one                  | Stalled ApplicationDeleted       |
@@ -77,11 +79,14 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     |13 | a followed certificate that is not in the Secret  | FollowCertificate                |
     |14 | a ServiceAccount is not trusted, or otherwise     | SetFederatedIdentityCredential   |
     |15 | the Secret's data or metadata differ              | WriteSecret                      |
+    |16 | a ConfigMap that is no longer asked for           | DeleteConfigMap                  |
+    |17 | the ConfigMap that is asked for differs           | WriteConfigMap                   |
 
     Raises:
         Stalled, Waiting: as in the table, and Waiting `CredentialRateLimited` in row 12.
     """
     refuse_foreign_secret(desired.secret_name, observed)
+    config_map.refuse_foreign(desired.config_map, observed)
     application = observed.application
     if application is None:
         return _missing_application(desired, observed)
@@ -96,6 +101,7 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
         partial(following.due, desired, observed, now, policy),
         partial(federation.missing, desired, observed),
         partial(_secret, desired, observed, application),
+        partial(config_map.due, desired, observed, application),
     )
     return next((actions for step in steps if (actions := step())), ())
 

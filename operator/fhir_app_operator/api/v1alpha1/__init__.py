@@ -44,6 +44,7 @@ from fhir_app_operator.api.v1alpha1.server_reference import (
     ServerReference,
 )
 from fhir_app_operator.api.v1alpha1.status import (
+    Binding,
     CredentialState,
     CredentialStatus,
     GrantStatus,
@@ -63,6 +64,7 @@ __all__ = [
     "AppRolePreset",
     "AppRoles",
     "AppType",
+    "Binding",
     "Certificate",
     "ClientSecret",
     "Cloud",

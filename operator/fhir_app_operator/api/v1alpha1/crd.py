@@ -6,6 +6,7 @@ no `$ref`, no `anyOf` with null and no `const`: this module turns what pydantic 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -16,6 +17,10 @@ from fhir_app_operator.api.v1alpha1.schema import RULES, rule
 from fhir_app_operator.api.v1alpha1.tenant import EntraTenant
 
 _DROPPED: Final = ("title", "uniqueItems", "additionalProperties", "propertyNames", "examples")
+_LABELS: Final[Mapping[str, dict[str, str]]] = {
+    names.REGISTRATION_KIND: {"servicebinding.io/provisioned-service": "true"},
+}
+"""By kind; service binding controllers look for that one, and then for `status.binding`."""
 
 _NAME_RULE: Final = rule(
     "size(self.metadata.name) <= 63",
@@ -103,6 +108,7 @@ def _definition(
         "metadata": {
             "name": f"{plural}.{names.GROUP}",
             "annotations": {"kustomize.toolkit.fluxcd.io/substitute": "disabled"},
+            **({"labels": _LABELS[kind]} if kind in _LABELS else {}),
         },
         "spec": {
             "group": names.GROUP,

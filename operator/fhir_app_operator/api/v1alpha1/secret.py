@@ -115,6 +115,15 @@ _SecretKeys = Annotated[
 ]
 
 
+class ConfigMapReference(ApiModel):
+    """A ConfigMap with all that is in the Secret but the credential."""
+
+    name: DnsName = Field(
+        description="Its name, in the registration's namespace. One that is there already and not "
+        "of this registration is left untouched."
+    )
+
+
 class SecretReference(ApiModel):
     """The Secret that the operator writes."""
 
@@ -135,6 +144,11 @@ class SecretReference(ApiModel):
     keys: _SecretKeys = Field(
         default=(),
         description="Renames keys, leaves them out, or writes them under several names.",
+    )
+    config_map: ConfigMapReference | None = Field(
+        default=None,
+        description="Writes everything but the credential to a ConfigMap as well, under the same "
+        "keys. It needs the rights of `deploy/config-maps`.",
     )
     template: SecretTemplate | None = Field(
         default=None,

@@ -60,6 +60,12 @@ class GrantStatus(ApiModel):
     ] = Field(default=(), description="The scopes that it consented to for all users.")
 
 
+class Binding(ApiModel):
+    """What makes a registration a Provisioned Service of the Service Binding specification."""
+
+    name: str = Field(description="The Secret to bind to.", max_length=253)
+
+
 def _object_id(what: str) -> str | None:
     field: str | None = Field(default=None, pattern=UUID_PATTERN, max_length=36, description=what)
     return field
@@ -82,6 +88,12 @@ class RegistrationStatus(ApiModel):
     object_id: str | None = _object_id("Object id of the application.")
     service_principal_id: str | None = _object_id("Object id of the service principal.")
     secret_name: str | None = _identifier("The Secret that was written.")
+    config_map_name: str | None = _identifier("The ConfigMap that is, or is about to be, written.")
+    binding: Binding | None = Field(
+        default=None,
+        description="What a service binding controller looks for: set once the Secret holds the "
+        "keys of the preset `ServiceBinding`.",
+    )
     audience: str | None = _identifier("The `aud` claim of the server's tokens.")
     authority: str | None = _identifier("The authority that signs the server's tokens.")
     clients: int | None = Field(

@@ -10,6 +10,7 @@ from fhir_app_operator.planning.model.actions import (
     CreateApplication,
     CreateServicePrincipal,
     DeleteApplication,
+    DeleteConfigMap,
     FollowCertificate,
     IssueCredential,
     Purge,
@@ -20,6 +21,7 @@ from fhir_app_operator.planning.model.actions import (
     SetFederatedIdentityCredential,
     UpdateApplication,
     UpdateServicePrincipal,
+    WriteConfigMap,
     WriteSecret,
 )
 from fhir_app_operator.planning.model.api import Api, Asked, PermissionIds
@@ -79,6 +81,7 @@ from fhir_app_operator.planning.model.secret import (
     SecretShape,
 )
 from fhir_app_operator.planning.model.state import (
+    ConfigMapState,
     Desired,
     Observed,
     Policy,
@@ -106,6 +109,7 @@ __all__ = [
     "Asked",
     "AssignAppRole",
     "AwaitDisabled",
+    "ConfigMapState",
     "ConsentToScopes",
     "CreateApplication",
     "CreateServicePrincipal",
@@ -113,6 +117,7 @@ __all__ = [
     "CredentialPolicy",
     "DatedCredential",
     "DeleteApplication",
+    "DeleteConfigMap",
     "Desired",
     "DesiredApplication",
     "DesiredGrants",
@@ -157,5 +162,6 @@ __all__ = [
     "WantedAssignment",
     "WantedGrants",
     "WithdrawScopes",
+    "WriteConfigMap",
     "WriteSecret",
 ]

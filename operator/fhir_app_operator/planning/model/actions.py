@@ -122,6 +122,22 @@ class WriteSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteConfigMap:
+    """Make the ConfigMap, or bring it in order."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteConfigMap:
+    """Delete a ConfigMap of ours that is no longer asked for; one of others stays."""
+
+    name: str
+    reason: str = "ConfigMapNotWanted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeCredential:
     """Take it off the application; the live Secret is read again just before."""
 
@@ -159,6 +175,8 @@ Action = (
     | FollowCertificate
     | SetFederatedIdentityCredential
     | WriteSecret
+    | WriteConfigMap
+    | DeleteConfigMap
     | RevokeCredential
     | DeleteApplication
     | Purge

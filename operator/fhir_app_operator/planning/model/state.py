@@ -52,6 +52,20 @@ class SecretState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMapState:
+    """The ConfigMap of the name that is asked for."""
+
+    ours: bool
+    """It carries our label with the registration's UID."""
+    leftover: bool = False
+    """It belongs to a deleted registration of the same name: the garbage collector has it."""
+    current: bool = True
+    """It has our labels, and no binary data."""
+    owner_reference: bool = True
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """All that one registration should come to."""
 
@@ -66,8 +80,10 @@ class Desired:
     credential_keys: CredentialKeys = field(default_factory=lambda: OWN_NAMES)
     """Where the credential stands in the Secret, by its type."""
     secret_owned: bool = True
-    """False while the policy is Orphan: the Secret must outlive the registration."""
+    """False while the policy is Orphan: Secret and ConfigMap must outlive the registration."""
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
+    config_map: str | None = None
+    """The ConfigMap that is to hold the Secret's data without the credential."""
     requests: Requests = field(default_factory=Requests)
     remove_unmanaged: bool = False
     """Whether credentials that others made go, too."""
@@ -85,6 +101,10 @@ class Observed:
     """The world as one pass sees it; answers of writes are folded in."""
 
     secret: SecretState | None = None
+    config_map: ConfigMapState | None = None
+    """The one that is asked for."""
+    recorded_config_map: str | None = None
+    """The one that status names: it goes if another or none is asked for."""
     application: Application | None = None
     deleted_application_id: str | None = None
     """Object id of our application in Entra's bin."""
