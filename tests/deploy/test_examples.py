@@ -2,7 +2,16 @@ import pytest
 import yaml
 
 from dev.cluster.control_plane import KubectlError
-from fhir_app_operator.api.v1alpha1 import AppType, Cloud, EntraTenant, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import (
+    AppType,
+    Cloud,
+    EntraTenant,
+    FhirAppRegistration,
+    SecretPreset,
+)
+from fhir_app_operator.api.v1alpha1.secret import SecretReference
+from fhir_app_operator.planning import secret_data
+from tests.planning.worlds import desired
 
 pytestmark = pytest.mark.control_plane
 
@@ -101,3 +110,60 @@ def test_a_workload_reads_the_secret_of_its_registration_and_only_keys_that_it_h
                 reference = variable["valueFrom"]["secretKeyRef"]
                 assert reference["name"] in names
                 assert reference["key"] in known
+
+
+def test_the_workloads_are_accepted_as_they_are(apply, kinds, clinic_namespace, render):
+    documents = render("examples/workloads")
+    answer = apply("examples/workloads", "--dry-run=server")
+    assert answer.stdout.count("serverside-applied") == len(documents)
+
+
+def test_the_workloads_show_each_preset_once_and_a_config_map(render):
+    secrets = [
+        FhirAppRegistration.model_validate(parsed(document)).spec.secret or SecretReference()
+        for document in render("examples/workloads")
+        if document["kind"] == "FhirAppRegistration"
+    ]
+    shown = [preset for secret in secrets if not secret.config_map for preset in secret.presets]
+    assert sorted(shown) == sorted(SecretPreset)
+    assert [each.config_map.name for each in secrets if each.config_map] == ["kiosk-entra"]
+
+
+def test_the_workloads_read_what_their_registrations_write(render):
+    documents = render("examples/workloads")
+    written = {}
+    for document in documents:
+        if document["kind"] == "FhirAppRegistration":
+            spec = document["spec"]
+            roles = {"appRoles": ["globalReader"]} if "appRoles" in spec else {}
+            wanted = desired(spec["type"], **spec | roles)
+            keys = secret_data.data(wanted, "app").keys()
+            written["secret", document["metadata"]["name"]] = keys
+            written["configMap", wanted.config_map] = keys
+    read = [
+        (kind, reference)
+        for document in documents
+        for kind, reference in references(document.get("spec"))
+        if reference["name"] != "research-sql"
+    ]
+    assert len(read) == 8
+    for kind, reference in read:
+        assert reference.get("key") in (None, *written[kind, reference["name"]])
+
+
+def references(node):
+    """The Secrets and ConfigMaps that a Pod names, and the key if it names one."""
+    match node:
+        case dict():
+            for name, child in node.items():
+                if name in ("secretRef", "secretKeyRef"):
+                    yield "secret", child
+                elif name in ("configMapRef", "configMapKeyRef"):
+                    yield "configMap", child
+                elif name == "secretName":
+                    yield "secret", {"name": child}
+                else:
+                    yield from references(child)
+        case list():
+            for child in node:
+                yield from references(child)
