@@ -32,7 +32,8 @@ test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
 	$(RUN)/python -m dev.cluster build
 	$(RUN)/pytest -n 2 --dist=loadgroup $(PYTEST_ARGS)
 
-test-clients: $(CLIENTS)/.installed  ## the emulator under Azure CLI, in an environment of its own (400 MB)
+test-clients: $(CLIENTS)/.installed  ## real clients: Azure CLI (400 MB, apart), Spring Boot (with Java 17 and Maven)
+	$(RUN)/python -m dev.cluster build
 	$(RUN)/pytest -n 2 --dist=loadfile tests/clients $(PYTEST_ARGS)
 
 soak: $(INSTALLED)  ## the protocol under pairs of faults and random journeys (SOAK_MINUTES=5)
