@@ -98,12 +98,29 @@ async def test_a_secret_that_is_deleted_again_and_again_comes_back_more_slowly(l
     assert len(lab.added()) == 2
 
 
+async def test_a_secret_that_is_deleted_every_few_minutes_is_back_within_an_hour(lab, service):
+    lab.pass_time(timedelta(days=1))
+    before = await lab.live_key_id(service)
+    for _ in range(3):
+        await lab.delete("secret", service)
+        lost_at = lab.world.clock()
+        while (outcome := await lab.reconcile(service)).result == "waiting":
+            assert outcome.reason == "CredentialRateLimited"
+            lab.pass_time(timedelta(seconds=outcome.retry_after))
+        assert lab.world.clock() - lost_at <= timedelta(hours=1, minutes=1)
+        lab.pass_time(5 * MINUTE)
+    assert await lab.accepts(service)
+    kept = set(await lab.key_ids(service))
+    assert before in kept
+    assert len(kept) == 3
+
+
 async def test_a_fourth_credential_waits_until_a_person_ends_the_older_ones(lab, service):
     lab.pass_time(timedelta(days=1))
     for _ in range(2):
         await lab.delete("secret", service)
         await lab.settle(service)
-        lab.pass_time(timedelta(hours=1))
+        lab.pass_time(timedelta(hours=3))
     assert len(set(await lab.key_ids(service))) == 3
     await lab.delete("secret", service)
     outcome = await lab.reconcile(service)

@@ -124,14 +124,38 @@ def test_an_unplanned_issue_that_must_wait_says_until_when():
 
 # --- never more than three ------------------------------------------------------------------
 def test_a_fourth_credential_waits_until_one_may_go():
-    own = [password(f"k{i}", f"n{i}", NOW - (3 - i) * HOUR) for i in range(3)]
-    seen = {"k0": NOW - 2 * HOUR, "k1": NOW - HOUR, "k2": NOW - HOUR}
+    own = [password(f"k{i}", f"n{i}", NOW - (6 - i) * 10 * MINUTE) for i in range(3)]
+    seen = {"k0": own[1].start, "k1": own[2].start, "k2": NOW}
     world = replace(lost(*own), retired=seen)
     found = issue(world)
     assert found.crowded
-    assert found.at == NOW - HOUR + DAY
+    assert found.at == own[2].start + HOUR
     with pytest.raises(Waiting, match="revoke-previous-requested-at"):
         credential_plan(WANTED, world, NOW, POLICY)
+    assert [a.key_id for a in credential_plan(WANTED, world, found.at, POLICY)] == ["k1"]
+
+
+OFTEN = [password(f"k{i}", f"n{i}", NOW - (6 - i) * 10 * MINUTE) for i in range(3)]
+
+
+def test_one_that_left_the_secret_late_keeps_its_hour():
+    world = replace(lost(*OFTEN), retired={"k1": NOW - MINUTE})
+    assert issue(world).at == NOW - MINUTE + HOUR
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        replace(lost(*OFTEN), retired={}),
+        replace(lost(replace(OFTEN[0], start=NOW - 9 * DAY),
+                     replace(OFTEN[1], start=NOW - 3 * HOUR), OFTEN[2]),
+                retired={"k1": NOW - HOUR / 2}),
+        replace(holding(*OFTEN, key_id="gone", written_at=NOW - DAY), retired={"k1": NOW}),
+    ],
+    ids=["nobody knows how long it was in it", "it was in it for long", "not lost, only not seen"],
+)  # fmt: skip
+def test_what_may_be_in_wide_use_makes_no_room(world):
+    assert issue(world).at >= NOW + DAY - HOUR
 
 
 def test_an_intent_that_came_to_nothing_gives_its_place_up_early():

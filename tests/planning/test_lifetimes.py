@@ -15,6 +15,7 @@ from fhir_app_operator.planning.model import (
     RevokeCredential,
 )
 from fhir_app_operator.planning.plan import next_due, plan
+from fhir_app_operator.planning.retirement import CROWDED_OUT, LAST_MERCY, SHORT_WHILE
 from tests.planning.worlds import NOW, POLICY, Directories, desired
 
 SECOND = timedelta(seconds=1)
@@ -79,13 +80,22 @@ class Life(Directories):
             assert not held or (edited and end <= self.now)
             until = self.in_use.get(action.key_id, self.now)
             asked = action.reason == "RevocationRequested"
-            assert asked or until <= self.now, f"{action} is in use until {until}"
+            crowded = action.reason == CROWDED_OUT and self.makes_room(action.key_id)
+            assert asked or crowded or until <= self.now, f"{action} is in use until {until}"
         if isinstance(action, RecordIntent | IssueCredential):
             assert len(self.own) < MOST
         self.apply(action)
         assert len(self.own) <= MOST
         if isinstance(action, IssueCredential):
             self.publish(before)
+
+    def makes_room(self, key_id):
+        """Whether it is neither oldest nor newest, was in the Secret briefly, and is out."""
+        secret, middle = self.observed.secret, {p.key_id: p.start for p in self.own[1:-1]}
+        lost = secret is None or not secret.credential_intact
+        left = self.observed.retired[key_id]
+        brief = key_id in middle and left - middle[key_id] <= SHORT_WHILE
+        return lost and brief and left + LAST_MERCY <= self.now
 
     def publish(self, before):
         """The credential is in the Secret, or its answer was lost: then the intent stays."""
@@ -142,6 +152,26 @@ class Life(Directories):
             self.live()
             due = next_due(self.wanted, self.observed, self.now, POLICY)
             self.now = min(end, max(self.now + SECOND, due)) if due else end
+
+
+def test_a_secret_that_is_deleted_again_and_again_is_never_away_for_longer_than_an_hour():
+    life = Life({"duration": "4320h"})
+    life.live()
+    life.now += timedelta(days=9)
+    for _ in range(30):
+        life.now += timedelta(minutes=10)
+        life.happen("delete")
+        lost_at = life.now
+        life.live()
+        while life.observed.secret is None:
+            life.note()
+            due = next_due(life.wanted, life.observed, life.now, POLICY)
+            life.now = max(life.now + SECOND, due)
+            life.live()
+        assert life.now - lost_at <= HOUR
+    issued = [action for action in life.log if isinstance(action, IssueCredential)]
+    assert len(issued) == 31
+    assert life.now - NOW > timedelta(days=9, hours=24)
 
 
 @given(st.sampled_from(LIFETIMES), events)

@@ -28,7 +28,7 @@ from fhir_app_operator.planning.model import (
     Policy,
     SecretState,
 )
-from fhir_app_operator.planning.retirement import revocations
+from fhir_app_operator.planning.retirement import SHORT_WHILE, revocations
 
 RENEWAL: Final = "CredentialDueForRenewal"
 ROTATION: Final = "RotationRequested"
@@ -36,8 +36,6 @@ SWITCH: Final = "CredentialTypeChanged"
 PLANNED: Final = (RENEWAL, ROTATION, SWITCH)
 _FIRST_PAUSE: Final = timedelta(minutes=5)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
-_CALM: Final = 2 * _LONGEST_PAUSE
-"""Issues farther apart than this do not belong to one series."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +161,7 @@ def _not_before(
     pause = _FIRST_PAUSE
     if len(own) > 1 and not _is_first(own[-2], application, policy):
         gap = own[-1].start - own[-2].start
-        if gap <= _CALM:
+        if gap <= SHORT_WHILE:
             pause = min(max(_FIRST_PAUSE, 2 * gap), _LONGEST_PAUSE)
     return max(now, own[-1].start + pause)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from fhir_app_operator.planning import federation
@@ -43,6 +43,11 @@ from fhir_app_operator.planning.model import (
 UNMANAGED: Final = "CredentialUnmanaged"
 _UNCLAIMED: Final = "CredentialUnclaimed"
 _OUTPACED: Final = "CertificateOutpaced"
+CROWDED_OUT: Final = "CredentialCrowdedOut"
+LAST_MERCY: Final = timedelta(hours=1)
+"""How long what a lost Secret held for a short while stays if the next one needs its place."""
+SHORT_WHILE: Final = timedelta(hours=2)
+"""Losses of the Secret that are farther apart do not belong to one series."""
 Moment = tuple[datetime, RevokeCredential]
 
 
@@ -138,7 +143,7 @@ class _Holdings:
         for credential in self.own:
             if credential.key_id in kept:
                 continue
-            rules = (self._by_age, self._by_request, self._by_need, self._by_pace)
+            rules = (self._by_age, self._by_request, self._by_need, self._by_loss, self._by_pace)
             moments = [found for rule in rules if (found := rule(credential)) is not None]
             if moments:
                 yield min(moments, key=lambda moment: moment[0])
@@ -231,6 +236,23 @@ class _Holdings:
         at = overdue_at(self.wanted, current.start, current.end)
         settled = credential.start + self.policy.in_flight
         return _moment(max(at, settled), credential, _UNCLAIMED)
+
+    def _by_loss(self, credential: DatedCredential) -> Moment | None:
+        """Of three whose Secret was lost again and again, one in the middle goes after an hour.
+
+        Else there would be no Secret until an overlap ends. Only one that was in it for a short
+        while: the oldest is what workloads run with, the newest what they were given last.
+        """
+        secret = self.observed.secret
+        if not isinstance(self.wanted, IssuePolicy) or len(self.own) < MOST:
+            return None
+        if secret is not None and secret.credential_intact:
+            return None
+        known = [c for c in self.own if self.now < c.end and not self._came_to_nothing(c)]
+        left = self.observed.retired.get(credential.key_id)
+        if credential not in known[1:-1] or left is None or left > credential.start + SHORT_WHILE:
+            return None
+        return _moment(max(left, known[-1].start) + LAST_MERCY, credential, CROWDED_OUT)
 
     def _by_pace(self, credential: DatedCredential) -> Moment | None:
         """Of certificates that others keep, only one stays beside the Secret's and the new one.
