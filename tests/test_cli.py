@@ -25,11 +25,20 @@ def test_version_is_the_installed_one():
 
 def test_help_names_the_commands():
     text = run("--help").stdout
-    assert all(command in text for command in ("run", "crds", "version"))
+    assert all(
+        command in text for command in ("run", "plan", "check", "explain", "crds", "version")
+    )
 
 
 def test_an_unknown_command_is_a_usage_error():
     assert run("fly").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["portal", "/portal", "clinic/", "clinic/portal/x"])
+def test_a_registration_is_named_with_its_namespace(name):
+    answer = run("explain", name)
+    assert answer.returncode == 2
+    assert "NAMESPACE/NAME" in answer.stderr
 
 
 def test_a_wrong_setting_is_named_and_ends_the_process():

@@ -39,20 +39,36 @@ class Administrator:
         """The application with that client id."""
         return self._send("GET", f"/applications(appId='{app_id}')")
 
+    def service_principal(self, app_id: str) -> dict[str, Any]:
+        """The service principal of the application with that client id."""
+        return self._send("GET", f"/servicePrincipals(appId='{app_id}')")
+
     def consent(self, app_id: str) -> list[Grant]:
         """Grant all that the application asks for, for all users, and say what that was."""
-        client = self._service_principal(app_id)
+        client = self.service_principal(app_id)
         grants: list[Grant] = []
         for wanted in self.application(app_id)["requiredResourceAccess"]:
-            api = self._service_principal(wanted["resourceAppId"])
+            api = self.service_principal(wanted["resourceAppId"])
             ids = {kind: _ids(wanted, kind) for kind in ("Role", "Scope")}
             grants += self._assign_roles(client, api, ids["Role"])
             grants += self._consent_to_scopes(client, api, ids["Scope"])
         return grants
 
+    def consent_for(self, user_id: str, app_id: str, api_app_id: str, scope: str) -> None:
+        """Consent to scopes of an API for one user, whether the application asks for them or not.
+
+        Source: Microsoft Graph, "Create oAuth2PermissionGrant".
+        """
+        client, api = self.service_principal(app_id), self.service_principal(api_app_id)
+        body = {
+            "clientId": client["id"], "consentType": "Principal", "principalId": user_id,
+            "resourceId": api["id"], "scope": scope,
+        }  # fmt: skip
+        self._send("POST", "/oauth2PermissionGrants", body)
+
     def assign(self, principal_id: str, api_app_id: str, values: Collection[str]) -> None:
         """Give app roles of an API to a user, group or service principal by its object id."""
-        api = self._service_principal(api_app_id)
+        api = self.service_principal(api_app_id)
         ids = {role["id"] for role in api["appRoles"] if role["value"] in values}
         self._assign_roles({"id": principal_id, "displayName": principal_id}, api, ids)
 
@@ -80,9 +96,6 @@ class Administrator:
             }
             self._send("POST", "/oauth2PermissionGrants", body)
         return [_grant(client, api, scope, "delegated") for scope in scopes]
-
-    def _service_principal(self, app_id: str) -> dict[str, Any]:
-        return self._send("GET", f"/servicePrincipals(appId='{app_id}')")
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self._graph.request(method, path, json=body)

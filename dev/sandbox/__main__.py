@@ -31,7 +31,7 @@ The sandbox is ready. In another terminal, in this folder:
   kubectl get secret -n clinic portal-entra -o yaml
   sandbox consent clinic/ingest             # be an administrator of the tenant
   sandbox sign-in clinic/ingest             # be the client, with nothing but its Secret
-  fhir-app-operator plan -n clinic portal   # the operator's own command line
+  fhir-app-operator explain clinic/ingest --sign-in   # does it get in, and if not, why
   curl -s --cacert "$ENTRA_CA" "$ENTRA_ADMIN_URL/requests"   # what Entra was asked, by whom
   curl -s "$METRICS_URL"
   tail -f {log}

@@ -1,4 +1,4 @@
-"""The command line: `run`, `plan`, `check`, `crds`, `version`.
+"""The command line: `run`, `plan`, `check`, `explain`, `crds`, `version`.
 
 Exit codes: 0 good, 1 something is missing, 2 usage or a setting, 3 the Lease was lost.
 """
@@ -79,6 +79,26 @@ def check() -> None:
         lambda world, api: commands.check(
             world, api, watch_secrets=loaded.watch_secrets, lease_namespace=lease_namespace
         )
+    ))  # fmt: skip
+
+
+@main.command()
+@click.option(
+    "--sign-in",
+    is_flag=True,
+    help="Get a token with the credential in its Secret, and compare what it says with what the "
+    "FHIR server expects: 401 or 403, and why. The token is not shown.",
+)
+@click.argument("registration", metavar="NAMESPACE/NAME")
+def explain(registration: str, *, sign_in: bool) -> None:
+    """Show why a registration gets in or not: its application, permissions, grants and claims."""
+    namespace, _, name = registration.partition("/")
+    if not namespace or not name or "/" in name:
+        raise click.UsageError("name it as NAMESPACE/NAME")
+    from fhir_app_operator.controller import commands
+
+    _exit(_run_once(
+        lambda world, _api: commands.explain(world, namespace, name, sign_in=sign_in)
     ))  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import jwt
 import pytest
 
+from dev.demo.administrator import signed_in
 from entra_emulator.seeds import ALICE, BOB
 from entra_emulator.signin.keys import SigningKey
 from tests.e2e.access import Access, ask
@@ -102,6 +103,42 @@ def test_without_a_grant_the_service_is_forbidden_and_with_it_it_gets_in(table):
     assert ask(front, table.token("ungranted"), "GET", OBSERVATION) == 403
     table.consent("ungranted")
     assert ask(front, table.token("ungranted"), "GET", OBSERVATION) == 200
+
+
+def test_what_no_manifest_may_ask_for_is_a_bad_request_if_somebody_consents_by_hand(table):
+    server, chart = SERVERS[2], next(client for client in CLIENTS if client.kind == "chart")
+    table.clinic.create(registration("mixed", **chart.spec, fhirServerRef={"name": server.name}))
+    table.clinic.wait_ready("mixed", namespace=NAMESPACE)
+    table.consent("mixed")
+    with signed_in(table.clinic.entra, table.clinic.trust) as administrator:
+        administrator.consent_for(
+            BOB.id, table.app_id("mixed"), table.app_id(server.name), "patient.all.rs"
+        )
+    token = table.token("mixed", BOB)
+    assert ask(table.servers[server.name], token, "GET", OBSERVATION) == 400
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda each: each.kind)
+def test_explain_says_what_the_server_answers(table, client):
+    name = client.name_at(SERVERS[0])
+    answer = table.clinic.operator.command("explain", f"{NAMESPACE}/{name}", "--sign-in")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    if client.kind in ("reader", "backend"):
+        assert "lets it in" in answer.stdout
+    for secret in table.secret(name).items():
+        assert "SECRET" not in secret[0] or secret[1] not in answer.stdout
+
+
+def test_explain_finds_the_grant_that_is_missing(table):
+    server = SERVERS[2]
+    table.clinic.create(registration(
+        "barred", type="Service", appRoles=["globalReader"], fhirServerRef={"name": server.name}
+    ))  # fmt: skip
+    table.clinic.wait_ready("barred", namespace=NAMESPACE)
+    answer = table.clinic.operator.command("explain", f"{NAMESPACE}/barred", "--sign-in")
+    assert answer.returncode == 1
+    assert "answers 403: `roles` lacks globalReader" in answer.stdout
+    assert ask(table.servers[server.name], table.token("barred"), "GET", OBSERVATION) == 403
 
 
 def test_a_server_that_missed_the_change_of_its_token_version_refuses_all(table):

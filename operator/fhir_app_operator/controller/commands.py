@@ -1,16 +1,20 @@
-"""The commands that show something once: `plan` and `check`, as tables for people."""
+"""The commands that show something once: `plan`, `check` and `explain`, as tables for people."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fhir_app_operator.controller import check as preflight
+from fhir_app_operator.controller import explain as explaining
+from fhir_app_operator.controller.explain import Attempt, Explanation
 from fhir_app_operator.controller.preview import (
     Preview,
     details,
@@ -21,6 +25,11 @@ from fhir_app_operator.controller.preview import (
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.kube.api_server import ApiServer
+from fhir_app_operator.planning.expectation import OK, ClaimRow, rows
+from fhir_app_operator.planning.explain import Granted
+
+_UUID: Final = 36
+"""Characters of an id, which must stay in one line."""
 
 
 async def plan(world: World, filename: Path | None, namespace: str, name: str | None) -> bool:
@@ -88,3 +97,75 @@ async def check(
         table.add_row(finding.check, finding.problem or "ok", "" if good else finding.remedy)
     Console().print(table)
     return all(finding.problem is None for finding in findings)
+
+
+async def explain(world: World, namespace: str, name: str, *, sign_in: bool) -> bool:
+    """Print the chain from `namespace`/`name` to its FHIR server; return whether it is complete.
+
+    Raises:
+        Stalled: no such registration.
+    """
+    found = await explaining.explain(world, namespace, name, sign_in=sign_in)
+    console = Console()
+    console.print(_chain(found))
+    if found.permissions:
+        console.print(_permissions(found))
+        if found.consent_url and any(each.granted is not Granted.YES for each in found.permissions):
+            console.print(f"Consent: {found.consent_url}", markup=False, soft_wrap=True)
+    if found.attempt is not None:
+        _show_attempt(console, found.attempt)
+    if found.expected is not None and (found.attempt is None or found.attempt.verdict is None):
+        console.print(_claims("A token must say", rows(found.expected)))
+    return found.is_complete
+
+
+def _chain(found: Explanation) -> Table:
+    table = _table(found.name, "Link", "State", "What to do")
+    table.columns[1].min_width = _UUID
+    for link in found.links:
+        table.add_row(escape(link.what), escape(link.state), escape(link.remedy) or "ok")
+    return table
+
+
+def _permissions(found: Explanation) -> Table:
+    headers = ("Permission", "Kind", "Of", "Asked", "Granted", "What to do")
+    table = _table("Permissions", *headers)
+    for each in found.permissions:
+        asked = "yes" if each.is_asked else "no"
+        texts = (each.value, each.kind, each.api, asked, each.granted, each.remedy)
+        table.add_row(*(escape(text) for text in texts))
+    return table
+
+
+def _table(title: str, *headers: str) -> Table:
+    """A table that cuts nothing off: ids and URLs are there to be copied."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _show_attempt(console: Console, attempt: Attempt) -> None:
+    if attempt.verdict is not None:
+        console.print(_claims("The token says", attempt.verdict.rows))
+        answer = (
+            "lets it in" if attempt.verdict.status == OK else f"answers {attempt.verdict.status}"
+        )
+        console.print(f"Sign-in: the FHIR server {answer}: {attempt.verdict.why}", markup=False)
+    if attempt.refused is not None:
+        console.print(f"Sign-in: refused, {attempt.refused.what}", markup=False)
+        console.print(f"What to do: {attempt.refused.remedy}", markup=False)
+    if attempt.note:
+        console.print(f"Sign-in: {attempt.note}", markup=False)
+
+
+def _claims(title: str, claims: Iterable[ClaimRow]) -> Table:
+    found = tuple(claims)
+    compared = ("The token has", "Answer", "What to look at")
+    headers = compared if any(row.found for row in found) else ()
+    table = _table(title, "Claim", "The server expects", *headers)
+    for row in found:
+        answer = "ok" if row.answer == OK else str(row.answer)
+        texts = (row.claim, row.expected, row.found, answer, row.remedy)
+        table.add_row(*(escape(text) for text in texts[: len(table.columns)]))
+    return table

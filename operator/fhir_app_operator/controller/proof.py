@@ -93,7 +93,7 @@ async def with_proven(
     state, secret = work.observed.secret, work.secret
     if state is None or secret is None or not _is_doubtful(world, state, application):
         return application
-    held, proof = _held(work, state), _proof_in(secret)
+    held, proof = _held(work, state), proof_in(secret)
     if held is None or proof is None:
         return application
     if await connection.sign_in.probe(application.app_id, proof) is Probe.NOT_YET:
@@ -113,8 +113,8 @@ def _is_doubtful(world: World, state: SecretState, application: Application) -> 
     )
 
 
-def _proof_in(secret: LiveSecret) -> ClientCredential | None:
-    """What a workload would sign in with; None if the Secret does not hold it."""
+def proof_in(secret: LiveSecret) -> ClientCredential | None:
+    """Return what a workload would sign in with; None if the Secret does not hold it."""
     parts = secret.credential
     if secret.state.type is CredentialType.CLIENT_SECRET:
         return ClientCredential(client_secret=parts[CLIENT_SECRET_KEY])

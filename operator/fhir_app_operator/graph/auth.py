@@ -7,6 +7,8 @@ made for every attempt, because MSAL replays a refused sign-in from memory for 6
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -117,16 +119,19 @@ class SignIn:
         self._executor = executor
 
     async def acquire(
-        self, client_id: str, credential: ClientCredential
+        self, client_id: str, credential: ClientCredential, *, scope: str | None = None
     ) -> tuple[SecretStr, timedelta]:
-        """Return an access token for Graph and how long it lives.
+        """Return an access token and how long it lives: for Graph, unless `scope` is another API's.
 
         Raises:
             SignInRefused: the service said no.
             Waiting: `GraphUnavailable`, the service is out of reach or failing.
         """
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._executor, self._ask, client_id, credential)
+        wanted = scope or self._directory.graph_scope
+        answer = await loop.run_in_executor(
+            self._executor, self._ask, client_id, credential, wanted
+        )
         token, seconds = answer.get("access_token"), answer.get("expires_in")
         if token is None:
             raise _refusal(answer)
@@ -134,7 +139,7 @@ class SignIn:
             raise self._unusable("an answer that makes no sense")
         return SecretStr(token), timedelta(seconds=seconds)
 
-    def _ask(self, client_id: str, credential: ClientCredential) -> dict[str, Any]:
+    def _ask(self, client_id: str, credential: ClientCredential, scope: str) -> dict[str, Any]:
         try:
             application = msal.ConfidentialClientApplication(
                 client_id,
@@ -143,9 +148,7 @@ class SignIn:
                 instance_discovery=False,
                 http_client=_MsalHttp(self._http),
             )
-            answer: dict[str, Any] = application.acquire_token_for_client(
-                scopes=[self._directory.graph_scope]
-            )
+            answer: dict[str, Any] = application.acquire_token_for_client(scopes=[scope])
         except Exception as error:  # noqa: BLE001 - MSAL fails in many ways on senseless answers
             # `from None`: msal's own errors may quote the response.
             raise self._unusable(type(error).__name__) from None
@@ -184,6 +187,19 @@ def _refusal(answer: Mapping[str, Any]) -> SignInRefused:
         else frozenset(),
         word(answer.get("trace_id")),
     )
+
+
+def claims_of(token: SecretStr) -> dict[str, Any]:
+    """Return what an access token says, empty if that cannot be read.
+
+    Nothing is verified: that is for the API that the token is for, and it came to us over TLS.
+    """
+    try:
+        payload = token.get_secret_value().split(".")[1]
+        claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 class TokenSource:

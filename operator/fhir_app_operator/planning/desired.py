@@ -216,6 +216,7 @@ def desired(
         requests=requests.read(registration),
         remove_unmanaged=removes_unmanaged(registration),
         assignment_required=spec.resource.assignment_required if spec.resource else None,
+        asked=found,
         grants=replace(
             asked.desired_grants(registration, found, defaults.grants, policy.barred_ids(broken)),
             assignments=assignments.wanted(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fhir_app_operator.api.v1alpha1 import CredentialType
+from fhir_app_operator.planning.model.api import Asked
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
 from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
 from fhir_app_operator.planning.model.grant import DesiredGrants
@@ -89,6 +90,8 @@ class Desired:
     """Whether credentials that others made go, too."""
     assignment_required: bool | None = None
     """Whether only who was given an app role gets tokens for it; None: left as it is."""
+    asked: tuple[Asked, ...] = ()
+    """The permissions that the manifest asks for, by API."""
     grants: DesiredGrants = field(default_factory=DesiredGrants)
     violations: tuple[Violation, ...] = ()
     """What the manifest asks for although the tenant's policy does not allow it."""
