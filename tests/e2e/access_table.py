@@ -31,7 +31,10 @@ class Server:
             "appRoles": {"presets": ["FhirServer", "SmartBackend"]},
             "scopes": {"presets": ["UserImpersonation", "SmartContext", "SmartV1", "SmartV2"]},
         }
-        return registration(self.name, type="Resource", resource=resource | self.resource)
+        return registration(
+            self.name, type="Resource", resource=resource | self.resource,
+            secret={"presets": ["FhirServer"]},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

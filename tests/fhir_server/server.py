@@ -21,6 +21,8 @@ _INTERACTIONS = {
     ("GET", False): "search", ("GET", True): "read", ("POST", False): "create",
     ("PUT", True): "update", ("DELETE", True): "delete",
 }  # fmt: skip
+_SECURITY = "FhirServer__Security__"
+"""Where the open-source server's settings are, in its environment."""
 _CODES = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found"}
 
 
@@ -34,15 +36,34 @@ class FhirServer:
 
     check_token: TokenCheck
     roles_claim: str = "roles"
-    scope_claims: tuple[str, ...] = ("scp", "roles")
+    scope_claims: tuple[str, ...] = ("scp",)
     azure_roles: dict[str, str] | None = None
     url: str = field(default="", init=False)
 
     @classmethod
     def from_secret(cls, secret, ca_file, **more):
-        """The server whose Resource registration has this Secret."""
+        """The server that got this Secret by `envFrom`: with the preset FhirServer that is all.
+
+        With the preset AzureSdk somebody has told it by hand what the FHIR_* keys say.
+        """
+        told = {
+            name.removeprefix(_SECURITY): value
+            for name, value in secret.items()
+            if name.startswith(_SECURITY)
+        } or settings(secret["FHIR_AUTHORITY"], secret["FHIR_AUDIENCE"])
+        if (told["Enabled"], told["Authorization__Enabled"]) != ("true", "true"):
+            raise ValueError("everybody would get in: security is not enabled")
         tls = ssl.create_default_context(cafile=str(ca_file))
-        return cls(TokenCheck(secret["FHIR_AUTHORITY"], secret["FHIR_AUDIENCE"], tls), **more)
+        return cls(
+            TokenCheck(told["Authentication__Authority"], told["Authentication__Audience"], tls),
+            roles_claim=told["Authorization__RolesClaim"],
+            scope_claims=tuple(
+                value
+                for name, value in sorted(told.items())
+                if name.startswith("Authorization__ScopesClaim__")
+            ),
+            **more,
+        )
 
     def decide(self, method, path, authorization):
         """Status and reason of the answer to a request."""
@@ -73,6 +94,15 @@ class FhirServer:
         return [scope for value in values for scope in (
             value.split() if isinstance(value, str) else value
         )]  # fmt: skip
+
+
+def settings(authority, audience):
+    """What a server must be told, without the prefix."""
+    return {
+        "Enabled": "true", "Authorization__Enabled": "true", "Authorization__RolesClaim": "roles",
+        "Authorization__ScopesClaim__0": "scp", "Authorization__ScopesClaim__1": "roles",
+        "Authentication__Authority": authority, "Authentication__Audience": audience,
+    }  # fmt: skip
 
 
 def outcome(status, why):

@@ -9,7 +9,7 @@ import pytest
 from entra_emulator import TENANT_ID, Emulator
 from entra_emulator.server import serve
 from entra_emulator.signin.keys import SigningKey
-from tests.fhir_server.server import FhirServer, serving
+from tests.fhir_server.server import FhirServer, serving, settings
 
 AUDIENCE = "https://fhir.clinic.example"
 STRANGER = "99999999-9999-9999-9999-999999999999"
@@ -26,13 +26,15 @@ def authority(tmp_path_factory):
 @pytest.fixture(scope="module", params=[1, 2])
 def server(request, authority):
     suffix = "/v2.0" if request.param == 2 else ""
-    secret = {
-        "FHIR_AUTHORITY": f"{authority.origin}/{TENANT_ID}{suffix}",
-        "FHIR_AUDIENCE": AUDIENCE,
-    }
-    with serving(FhirServer.from_secret(secret, authority.ca_file)) as made:
-        made.version = request.param
+    told = environment_of(f"{authority.origin}/{TENANT_ID}{suffix}", AUDIENCE)
+    with serving(FhirServer.from_secret(told, authority.ca_file)) as made:
+        made.version, made.told = request.param, told
         yield made
+
+
+def environment_of(authority, audience):
+    told = settings(authority, audience)
+    return {f"FhirServer__Security__{name}": value for name, value in told.items()}
 
 
 def issuer(authority, version, tenant=TENANT_ID):
@@ -103,8 +105,26 @@ def test_without_a_role_the_answer_is_forbidden(authority, server):
 
 
 def test_the_authoritys_certificate_must_be_trusted(authority):
-    secret = {"FHIR_AUTHORITY": f"{authority.origin}/{TENANT_ID}", "FHIR_AUDIENCE": AUDIENCE}
-    server = FhirServer.from_secret(secret, ssl.get_default_verify_paths().cafile or "/dev/null")
+    told = environment_of(f"{authority.origin}/{TENANT_ID}", AUDIENCE)
+    system = ssl.get_default_verify_paths().cafile or "/dev/null"
+    server = FhirServer.from_secret(told, system)
     server.version = 1
     with pytest.raises(httpx.ConnectError):
         server.decide("GET", "/Patient", f"Bearer {token(authority, server)}")
+
+
+@pytest.mark.parametrize("switch", ["Enabled", "Authorization__Enabled"])
+def test_a_server_that_lets_everybody_in_is_not_started(authority, switch):
+    told = environment_of(f"{authority.origin}/{TENANT_ID}", AUDIENCE)
+    told[f"FhirServer__Security__{switch}"] = "false"
+    with pytest.raises(ValueError, match="everybody"):
+        FhirServer.from_secret(told, authority.ca_file)
+
+
+def test_scopes_are_read_where_the_server_was_told(authority, server):
+    bearer = token(authority, server, roles=["smartUser", "system.Patient.rs"])
+    assert ask(server, bearer).status_code == 200
+    told = dict(server.told)
+    del told["FhirServer__Security__Authorization__ScopesClaim__1"]
+    deaf = FhirServer.from_secret(told, authority.ca_file)
+    assert deaf.decide("GET", "/Patient", f"Bearer {bearer}")[0] == 403

@@ -51,6 +51,7 @@ def test_the_fhir_server_gets_its_environment():
         "FhirServer__Security__Authorization__Enabled": "true",
         "FhirServer__Security__Authorization__RolesClaim": "roles",
         "FhirServer__Security__Authorization__ScopesClaim__0": "scp",
+        "FhirServer__Security__Authorization__ScopesClaim__1": "roles",
     }  # fmt: skip
 
 

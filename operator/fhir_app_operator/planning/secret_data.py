@@ -201,6 +201,8 @@ def _fhir_server(facts: Facts) -> Facts:
         f"{_FHIR_SERVER}Authorization__Enabled": "true",
         f"{_FHIR_SERVER}Authorization__RolesClaim": "roles",
         f"{_FHIR_SERVER}Authorization__ScopesClaim__0": "scp",
+        # A service's token has no `scp`: its SMART scopes are app roles.
+        f"{_FHIR_SERVER}Authorization__ScopesClaim__1": "roles",
     }
 
 
