@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fhir_app_operator.controller.preview import details, preview
 from tests.controller.test_deletion import deleted
 
 pytestmark = pytest.mark.control_plane
@@ -65,6 +66,16 @@ async def test_another_name_moves_it(lab, client):
     await lab.settle(client)
     assert (await facts(lab), await facts(lab, "other")) == (None, before)
     assert (await lab.status(client))["configMapName"] == "other"
+
+
+async def test_a_plan_shows_what_becomes_of_it(lab, client):
+    await lab.patch("fhirapp", client, {"spec": {"secret": {"configMap": {"name": "other"}}}})
+    shown = (await preview(lab.world, lab.namespace, client)).actions
+    assert [(type(action).__name__, details(action)) for action in shown] == [
+        ("DeleteConfigMap", "name facts"),
+        ("WriteConfigMap", "name other"),
+    ]
+    assert await facts(lab, "other") is None
 
 
 async def test_one_of_somebody_else_is_not_deleted_whatever_status_says(lab, client):

@@ -66,6 +66,8 @@ class Oracle:
                 self._check_intent(entry)
         if entry.call.writes and "/secrets" in entry.call.target:
             self._check_secret_write(entry)
+        if entry.call.writes and "/configmaps" in entry.call.target:
+            self._check_config_map_write(entry)
 
     def after(self, entry):
         if entry.call.writes and entry.call.side == "graph":
@@ -165,6 +167,17 @@ class Oracle:
         uid = (live["metadata"].get("labels") or {}).get(names.REGISTRATION_LABEL)
         if uid is None or self._world.registration_by_uid(uid) is None:
             self.fail("S6", f"{request.path} is not of a registration that exists")
+
+    def _check_config_map_write(self, entry):
+        request = entry.call.body
+        held = (request.body.get("metadata") or request.body.get("preconditions") or {}).keys()
+        if request.method != "POST" and "resourceVersion" not in held:
+            self.fail("S6", f"a ConfigMap was written without a precondition: {entry.call}")
+        live = self._world.kube.objects.get(request.path)
+        if live is not None and entry.landed_at is None:
+            uid = (live["metadata"].get("labels") or {}).get(names.REGISTRATION_LABEL)
+            if uid is None or self._world.registration_by_uid(uid) is None:
+                self.fail("S6", f"{request.path} is not of a registration that exists")
 
     # ---- S1, S3
 

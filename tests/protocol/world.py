@@ -178,7 +178,9 @@ class World:
 
     def config_maps(self):
         """The data of all ConfigMaps of the namespace, by name."""
-        return {body["metadata"]["name"]: body["data"] for body in self.kube.list(_CONFIG_MAPS)}
+        found = {body["metadata"]["name"]: body["data"] for body in self.kube.list(_CONFIG_MAPS)}
+        assert found.pop("somebody-elses") == {"theirs": "x"}
+        return found
 
     def secret_of(self, body):
         meta = body["metadata"]
@@ -302,6 +304,8 @@ class World:
         value = base64.b64encode(OPERATOR_SECRET.encode()).decode()
         operators = {"metadata": {"name": "entra"}, "data": {"client-secret": value}}
         self.ask("POST", "/api/v1/namespaces/fhir-app-operator/secrets", operators)
+        plain = {"metadata": {"name": "somebody-elses"}, "data": {"theirs": "x"}}
+        self.ask("POST", _CONFIG_MAPS, plain)
         foreign = {"metadata": {"name": "somebody-elses"}, "data": {"AZURE_CLIENT_SECRET": value}}
         self.ask("POST", _SECRETS, foreign)
         self.ask("POST", f"/apis/{names.API_VERSION}/entratenants", self.cloud.tenant_document())

@@ -77,7 +77,11 @@ def _identifier(what: str) -> str | None:
 
 
 class RegistrationStatus(ApiModel):
-    """What the operator observed; a report, and never an order, but for `pendingCredential`."""
+    """What the operator observed: a report, and never an order.
+
+    But for `pendingCredential`, `grants` and `configMapName`: written before what they name, and
+    what is taken away later is found by them.
+    """
 
     observed_generation: int = Field(
         default=-1, description="The generation that last ended Ready or Stalled."
