@@ -101,6 +101,16 @@ async def test_a_users_client_signs_in_as_itself_and_says_so(lab, capsys):
     assert "each user is asked" in line(shown, "user_impersonation")
 
 
+async def test_a_client_that_its_server_pre_authorizes_is_said_to_be(lab, capsys):
+    clients = {"clients": [{"registrationRef": {"name": "confidential"}}]}
+    url = f"https://{lab.namespace}.clinic.example"
+    await lab.ready("Resource", resource={"url": url, "preAuthorizedClients": clients})
+    name = await lab.ready("Confidential")
+    await lab.settle("fhir-server")
+    _, shown = await explained(lab, capsys, name)
+    assert "by the server" in line(shown, "user_impersonation")
+
+
 async def test_a_certificate_signs_in_too(lab, capsys):
     await lab.ready("Resource")
     name = await lab.ready("Service", credential={"certificate": {"issue": {}}})

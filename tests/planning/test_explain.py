@@ -231,6 +231,16 @@ def test_scopes_that_an_administrator_is_to_consent_to_are_missing_until_then():
     assert {each.granted for each in found} == {Granted.NO}
 
 
+def test_what_the_server_pre_authorizes_needs_nobodys_consent():
+    given = replace(facts("Confidential"), pre_authorized=frozenset({"id-scope"}))
+    found = {each.value: each for each in permissions(given)}
+    assert found["user_impersonation"].granted is Granted.PRE_AUTHORIZED
+    assert (found["user_impersonation"].remedy, found["user_impersonation"].needs_consent) == (
+        "", False
+    )  # fmt: skip
+    assert found["openid"].needs_consent
+
+
 def test_a_permission_that_the_application_does_not_ask_for_yet_is_told():
     [role] = permissions(with_application(facts(), resource_access=frozenset()))
     assert not role.is_asked

@@ -26,7 +26,6 @@ from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.kube.api_server import ApiServer
 from fhir_app_operator.planning.expectation import OK, ClaimRow, rows
-from fhir_app_operator.planning.explain import Granted
 
 _UUID: Final = 36
 """Characters of an id, which must stay in one line."""
@@ -110,7 +109,7 @@ async def explain(world: World, namespace: str, name: str, *, sign_in: bool) -> 
     console.print(_chain(found))
     if found.permissions:
         console.print(_permissions(found))
-        if found.consent_url and any(each.granted is not Granted.YES for each in found.permissions):
+        if found.consent_url and any(each.needs_consent for each in found.permissions):
             console.print(f"Consent: {found.consent_url}", markup=False, soft_wrap=True)
     if found.attempt is not None:
         _show_attempt(console, found.attempt)

@@ -123,7 +123,21 @@ async def _with_grants(facts: Facts, connection: Connection, asked: tuple[Asked,
         resources={app_id: found for app_id, found in resources.items() if found is not None},
         assignments=await _read(assignments(principal)) if roles else (),
         consents=await _read(consents(principal)) if scopes else (),
+        pre_authorized=await _pre_authorized(facts, connection) if scopes else frozenset(),
     )
+
+
+async def _pre_authorized(facts: Facts, connection: Connection) -> frozenset[str]:
+    """Ids of the scopes for which the server's application names the client."""
+    server, client = facts.server, facts.observed.application
+    if server is None or client is None:
+        return frozenset()
+    application = await _read(connection.applications.by_app_id(server.app_id))
+    entries = application.pre_authorized if application is not None else frozenset()
+    return frozenset(
+        scope_id for entry in entries if entry.app_id == client.app_id
+        for scope_id in entry.scope_ids
+    )  # fmt: skip
 
 
 async def _read(reading: Awaitable[T]) -> T | None:

@@ -34,6 +34,7 @@ class Granted(StrEnum):
     """Whether a permission that is asked for is granted."""
 
     YES = "yes"
+    PRE_AUTHORIZED = "by the server"
     NO = "no"
     BY_USERS = "each user is asked"
     UNKNOWN = "cannot be read"
@@ -53,6 +54,8 @@ class Facts:
     """The app roles that the client holds."""
     consents: tuple[PermissionGrant, ...] | None = None
     """What was consented to for all users."""
+    pre_authorized: frozenset[str] = frozenset()
+    """Ids of the scopes for which the server itself lets the client in without consent."""
     stopped: OperatorError | None = None
     """What kept us from finding out what should be."""
     now: datetime
@@ -78,6 +81,11 @@ class Permission:
     """Whether the application in Entra asks for it, too."""
     granted: Granted
     remedy: str = ""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody still has to consent, as far as that is known."""
+        return self.granted not in (Granted.YES, Granted.PRE_AUTHORIZED)
 
 
 def links(facts: Facts) -> tuple[Link, ...]:
@@ -245,6 +253,8 @@ def _granted(facts: Facts, api: Asked, kind: str, value: str) -> Granted:
             return Granted.UNKNOWN
         held = {a.app_role_id for a in facts.assignments if a.resource_id == resource_id}
         return Granted.YES if api.app_roles[value] in held else Granted.NO
+    if api.scopes[value] in facts.pre_authorized:
+        return Granted.PRE_AUTHORIZED
     grants = (g for g in facts.consents or () if g.resource_id == resource_id)
     if any(value in grant.scopes for grant in grants):
         return Granted.YES
@@ -260,6 +270,7 @@ def _remedy(facts: Facts, api: Asked, value: str, granted: Granted) -> str:
         return "an administrator of the tenant consents"
     return {
         Granted.YES: "",
+        Granted.PRE_AUTHORIZED: "",
         Granted.BY_USERS: "nothing, or an administrator consents for all",
         Granted.UNKNOWN: f"the operator may not read it: `{conditions.CONSENT}` says more",
     }[granted]
