@@ -111,6 +111,15 @@ def with_wide_server():
 
 
 @functools.cache
+def with_public():
+    """And a client of users."""
+    return prepared(
+        with_server, lambda world: world.register("public", **SPECS["public"]),
+        lambda world: world.is_ready("public"), rest=HOUR,
+    )  # fmt: skip
+
+
+@functools.cache
 def with_service():
     """And a client that has been in use for two days."""
     return prepared(
@@ -253,6 +262,25 @@ def _is_narrow(world):
     return values == {"keptRole", "keptScope", "keptTwin"} and all(e["isEnabled"] for e in entries)
 
 
+def _guard(world):
+    """Only whom the server was told of gets in, and one client without consent."""
+    clients = [{"registrationRef": {"name": "public"}}]
+    guarded = {"assignmentRequired": True, "preAuthorizedClients": {"clients": clients}}
+    world.edit("server", resource=SPECS["resource"]["resource"] | guarded)
+
+
+def _is_guarded(world):
+    if not world.is_ready("server"):
+        return False
+    [server] = world.live_applications("server")
+    [client] = world.live_applications("public")
+    [principal] = world.cloud.principals(server.document["appId"])
+    entries = server.document["api"]["preAuthorizedApplications"]
+    named = [entry["appId"] for entry in entries if entry["delegatedPermissionIds"]]
+    required = principal.document["appRoleAssignmentRequired"]
+    return required and named == [client.document["appId"]]
+
+
 def _is_repaired(world):
     return world.is_ready("service") and world.is_usable(world.registration("service"))
 
@@ -372,6 +400,7 @@ SCENARIOS = {
             name="no ConfigMap", start=with_config_map, act=_with_config_map(None),
             goal=_has_config_maps(),
         ),
+        Scenario(name="guard a server", start=with_public, act=_guard, goal=_is_guarded),
         Scenario(name="delete", start=with_service, act=_delete("Delete"), goal=_is_gone),
         Scenario(
             name="delete, Orphan", start=with_service, act=_delete("Orphan"), goal=_is_orphaned
