@@ -51,6 +51,17 @@ async def test_a_registration_in_the_cluster_is_planned(lab, capsys):
     assert "display_name" in shown
 
 
+async def test_a_plan_names_the_permissions_that_would_go(lab, wide, capsys):
+    name = await lab.ready("Resource")
+    change = {"appRoles": {"presets": ["SmartBackend"]}, "smart": {"resourceTypes": ["*"]}}
+    await lab.patch("fhirapp", name, {"spec": {"resource": change}})
+    await commands.plan(lab.world, None, lab.namespace, name)
+    shown = capsys.readouterr().out.splitlines()
+    update, wait, remove = [line for line in shown if "ApplicationDiffers" in line]
+    for line, word in ((update, "disables"), (wait, "values"), (remove, "removes")):
+        assert f"{word} globalAdmin, globalConverter" in line
+
+
 async def test_a_deletion_is_planned_too(lab, capsys):
     await lab.ready("Resource")
     name = await lab.ready("Service")

@@ -6,7 +6,7 @@ import pytest
 
 from fhir_app_operator.planning.forecast import forecast
 from fhir_app_operator.planning.model import AppRole, AwaitDisabled, UpdateApplication
-from fhir_app_operator.planning.notices import repairs, unmanaged
+from fhir_app_operator.planning.notices import removals, repairs, unmanaged
 from fhir_app_operator.planning.plan import plan
 from tests.planning.test_plan import converged
 from tests.planning.worlds import NOW, POLICY, desired
@@ -68,6 +68,23 @@ def test_a_forecast_shows_the_wait():
     wanted = desired("Resource", resource=resource(scopes={"presets": []}))
     found = forecast(wanted, world.observed, NOW, POLICY)
     assert [type(a) for a in found] == [UpdateApplication, AwaitDisabled, UpdateApplication]
+    disable, wait, remove = found
+    gone = ("user_impersonation",)
+    assert (disable.disables, disable.removes) == (gone, ())
+    assert wait.values == gone
+    assert (remove.disables, remove.removes) == ((), gone)
+
+
+def test_what_is_gone_is_told_and_only_then():
+    world = converged("Resource")
+    run(world, desired("Resource", resource=resource(scopes={"presets": ["SmartV1"]})))
+    (told,) = removals(world.log)
+    assert "removed: user_impersonation; grants" in told.note
+    world.log.clear()
+    run(world, desired("Resource", resource=resource(appRoles={"presets": []})))
+    (told,) = removals(world.log)
+    assert told.note.endswith("more; grants of them ended")
+    assert removals(()) == ()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from fhir_app_operator.api import names
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
@@ -107,6 +107,11 @@ async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
     return actions
 
 
+_NOTHING: Final[tuple[object, ...]] = ((), frozenset(), None)
+_INNER: Final = ("reason", "nonce", "ids")
+"""Shown elsewhere, or not for people."""
+
+
 def details(action: Action | GrantAction) -> str:
     """Return what `action` is about, for a table: properties, ids, lifetimes."""
     shown = []
@@ -116,11 +121,15 @@ def details(action: Action | GrantAction) -> str:
             shown.append(", ".join(changed_properties(value)))
         elif isinstance(value, AppRoleAssignment):
             shown.append(f"app_role_id {value.app_role_id}; resource_id {value.resource_id}")
-        elif isinstance(value, frozenset):
-            shown.append(f"{field.name} {' '.join(sorted(value))}")
-        elif field.name not in ("reason", "nonce"):
-            shown.append(f"{field.name} {value}")
+        elif field.name not in _INNER and value not in _NOTHING:
+            shown.append(f"{field.name} {_words(value)}")
     return "; ".join(shown)
+
+
+def _words(value: object) -> str:
+    if isinstance(value, tuple | frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return str(value)
 
 
 def is_registration(manifest: Any) -> bool:

@@ -37,6 +37,9 @@ from fhir_app_operator.planning.retirement import UNMANAGED as FOREIGN
 RENEWED = "CredentialRenewed"
 REPAIRED = "DriftRepaired"
 REMOVED = "CredentialsOfOthersRemoved"
+PERMISSIONS_REMOVED = "PermissionsRemoved"
+_LISTED = 20
+"""How many values a note lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,16 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
         note = f"`credential.unmanaged` is Remove: credentials of others: {', '.join(removed)}"
         found.append(Notice(type="Normal", reason=REMOVED, note=note))
     return tuple(found)
+
+
+def removals(applied: Sequence[Action]) -> tuple[Notice, ...]:
+    """Return the notice about app roles and scopes that are gone, whoever asked for it."""
+    gone = [v for a in applied if isinstance(a, UpdateApplication) for v in a.removes]
+    if not gone:
+        return ()
+    more = f" and {len(gone) - _LISTED} more" if len(gone) > _LISTED else ""
+    note = f"app roles and scopes removed: {', '.join(gone[:_LISTED])}{more}; grants of them ended"
+    return (Notice(type="Normal", reason=PERMISSIONS_REMOVED, note=note),)
 
 
 def rotation(

@@ -73,6 +73,16 @@ def disabled_by(before: Exposure, after: Exposure) -> frozenset[str]:
     return _enabled(before) & disabled(after)
 
 
+def removed_by(before: Exposure, after: Exposure) -> frozenset[str]:
+    """Return the ids that are there `before`, and in neither list `after`."""
+    return frozenset(e.id for e in before.entries) - frozenset(e.id for e in after.entries)
+
+
+def values(lists: Exposure, ids: frozenset[str]) -> tuple[str, ...]:
+    """Return the values of the entries with those ids, sorted."""
+    return tuple(sorted({entry.value for entry in lists.entries if entry.id in ids}))
+
+
 def disabled(lists: Exposure) -> frozenset[str]:
     """Return the ids of the entries that are there but disabled."""
     return frozenset(entry.id for entry in lists.entries if not entry.is_enabled)

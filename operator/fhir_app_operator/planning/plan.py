@@ -258,7 +258,16 @@ def _differences(
         return ()
     before, after = application.exposure, application.with_changes(changes).exposure
     unseen = permissions.changed_although(observed.unseen_disabled, before, after)
-    return (AwaitDisabled(ids=unseen),) if unseen else (UpdateApplication(changes=changes),)
+    if unseen:
+        return (AwaitDisabled(ids=unseen, values=permissions.values(before, unseen)),)
+    disabled = permissions.disabled_by(before, after)
+    return (
+        UpdateApplication(
+            changes=changes,
+            disables=permissions.values(before, disabled),
+            removes=permissions.values(before, permissions.removed_by(before, after)),
+        ),
+    )
 
 
 def _credential(

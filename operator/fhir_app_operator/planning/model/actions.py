@@ -39,6 +39,10 @@ class UpdateApplication:
     """PATCH only what differs."""
 
     changes: ApplicationChanges
+    disables: tuple[str, ...] = ()
+    """Values of the roles and scopes that it disables, to be changed or removed."""
+    removes: tuple[str, ...] = ()
+    """Values of the roles and scopes that are gone after it, and all that was granted on them."""
     reason: str = "ApplicationDiffers"
 
 
@@ -50,6 +54,8 @@ class AwaitDisabled:
     """
 
     ids: frozenset[str]
+    values: tuple[str, ...] = ()
+    """For people."""
     reason: str = "ApplicationDiffers"
 
 
