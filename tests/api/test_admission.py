@@ -132,6 +132,7 @@ def additional(**entry):
         PUBLIC | {"scopes": ["user/Goal.rs?code=http://loinc.org/" + "x" * 79]},
         RESOURCE | {"resource": RESOURCE["resource"] | {
             "assignmentRequired": True,
+            "frontDoor": {"redirectUris": ["https://proxy.example/.auth/login/aad/callback"]},
             "preAuthorizedClients": {"unmanaged": "Remove", "clients": [
                 {"registrationRef": {"name": "portal"}},
                 {"registrationRef": {"name": "app"}, "scopes": ["user_impersonation"]},
@@ -139,6 +140,11 @@ def additional(**entry):
                  "scopes": ["patient/*.rs", "launch/patient"]},
             ]},
         }},
+        RESOURCE | {
+            "credential": {"certificate": {"issue": {}}},
+            "resource": RESOURCE["resource"] | {
+                "frontDoor": {"redirectUris": ["https://proxy.example/.auth/login/aad/callback"]}},
+        },
         PUBLIC | {"scopes": ["launch/patient", "fhirUser", "patient/*.rs", "patient/Goal.cruds"]},
         CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
         SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
@@ -257,6 +263,10 @@ REFUSED = {
         PUBLIC | additional(appId=OTHER_API, scopes=["a b"]),
         "spec.additionalPermissions[0].scopes[0]", "should match"),
     "credential on Resource": (RESOURCE | {"credential": {}}, "spec.credential", "never have"),
+    "a front door without a way in": (resource(frontDoor={"redirectUris": []}),
+                                      "frontDoor.redirectUris", "at least 1"),
+    "a front door on http": (resource(frontDoor={"redirectUris": ["http://proxy.example/cb"]}),
+                             "frontDoor.redirectUris[0]", "https"),
     "credential on Public": (PUBLIC | {"credential": {}}, "spec.credential", "never have"),
     "certificate on Public": (PUBLIC | {"credential": {"certificate": {"issue": {}}}},
                               "spec.credential", "never have"),

@@ -44,23 +44,27 @@ async def consent(lab, name):
 
 
 async def user_answer(lab, name, user=ALICE):
-    """The parameters that come back to the client once `user` signed in, or the token's claims."""
+    """The access token's claims once `user` signed in, or the refusal that came back."""
+    answer = await redeemed(lab, name, (await lab.secret(name))["FHIR_SCOPE"], user)
+    return answer.get("access_token", answer)
+
+
+async def redeemed(lab, name, scope, user=ALICE):
+    """What the client got once `user` signed in, its tokens as claims."""
     data = await lab.secret(name)
     uri = data["FHIR_REDIRECT_URIS"].split(",")[0]
-    common = {"client_id": data["AZURE_CLIENT_ID"], "redirect_uri": uri}
-    query = {
-        "response_type": "code", "scope": data["FHIR_SCOPE"],
-        "login_hint": user.user_principal_name, "code_challenge": VERIFIER,
-    }  # fmt: skip
+    common = {"client_id": data["AZURE_CLIENT_ID"], "redirect_uri": uri, "scope": scope}
+    query = {"response_type": "code", "login_hint": user.user_principal_name,
+             "code_challenge": VERIFIER}  # fmt: skip
     async with client(lab) as http:
         answer = await http.get(data["FHIR_AUTHORIZATION_URL"], params=query | common)
         found = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
         if "code" not in found:
             return found
         form = {"grant_type": "authorization_code", "code": found["code"],
-                "scope": data["FHIR_SCOPE"], "code_verifier": VERIFIER}  # fmt: skip
+                "code_verifier": VERIFIER}  # fmt: skip
         answer = await http.post(data["FHIR_TOKEN_URL"], data=form | _proof(data) | common)
-    return claims(answer.json())
+    return with_claims(answer.json())
 
 
 async def service_answer(lab, name):
@@ -70,7 +74,8 @@ async def service_answer(lab, name):
             "scope": data["FHIR_SCOPE"]}  # fmt: skip
     async with client(lab) as http:
         answer = await http.post(data["FHIR_TOKEN_URL"], data=form | _proof(data))
-    return claims(answer.json())
+    found = with_claims(answer.json())
+    return found.get("access_token", found)
 
 
 def client(lab):
@@ -78,10 +83,13 @@ def client(lab):
     return httpx.AsyncClient(verify=trust, trust_env=False)
 
 
-def claims(answer):
-    if "access_token" not in answer:
-        return answer
-    return jwt.decode(answer["access_token"], options={"verify_signature": False})
+def with_claims(answer):
+    """The answer with each token's claims in its place."""
+    return {
+        key: jwt.decode(value, options={"verify_signature": False})
+        if key in ("access_token", "id_token") else value
+        for key, value in answer.items()
+    }  # fmt: skip
 
 
 def _proof(data):

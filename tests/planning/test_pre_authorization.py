@@ -108,7 +108,7 @@ def manifest(*clients):
 
 def values(server, index=0, client=None):
     exposure = desired("Resource", resource={"url": URL}).application.exposure
-    return pre_authorization.values(server, exposure, index, client)
+    return pre_authorization.values(server.spec.resource, exposure, index, client)
 
 
 def test_a_registration_gets_what_it_asks_for_and_the_server_has():
@@ -142,7 +142,21 @@ def test_a_scope_that_breaks_the_grammar_is_refused():
         ("Public", {"tenantRef": {"name": "other"}}, "EntraTenant 'other'"),
         ("Public", {}, None),
     ],
-)
+)  # fmt: skip
 def test_only_clients_of_users_in_the_same_tenant_can_be(kind, fields, why):
     found = pre_authorization.refusal(registration(kind, **fields), manifest())
     assert found is None if why is None else why in found
+
+
+def test_one_that_is_being_deleted_cannot_be():
+    client = registration("Public")
+    leaving = client.metadata.model_copy(update={"deletion_timestamp": NOW})
+    found = pre_authorization.refusal(client.model_copy(update={"metadata": leaving}), manifest())
+    assert found == "it is being deleted"
+
+
+def test_who_is_not_pre_authorized_is_named_with_the_reason():
+    resource = manifest({"registrationRef": {"name": "app"}}).spec.resource
+    (entry,) = resource.pre_authorized_clients.clients
+    text = pre_authorization.described(entry, "it does not exist")
+    assert text == "FhirAppRegistration 'app': it does not exist"

@@ -124,9 +124,11 @@ def test_what_was_never_published_goes_although_the_secret_was_edited():
     assert revoked(world) == [(NOW - DAY, "k2", "CredentialUnclaimed")]
 
 
-def test_credentials_of_a_type_that_has_none_go():
-    found = revoked(holding(CURRENT), wanted=desired("Public"))
-    assert found == [(NOW, "k1", "CredentialNotWanted")]
+def test_credentials_of_a_type_that_has_none_go_once_the_secret_let_go_of_them():
+    world, wanted = holding(CURRENT), desired("Public")
+    assert revoked(world, wanted=wanted) == []
+    world = replace(world, secret=replace(world.secret, credential_intact=False))
+    assert revoked(world, wanted=wanted) == [(NOW, "k1", "CredentialNotWanted")]
 
 
 # --- asked for ------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ async def with_clients(
             absent.append(pre_authorization.described(entry, found.why))
             continue
         exposure = wanted.application.exposure
-        values = pre_authorization.values(work.registration, exposure, index, found.registration)
+        values = pre_authorization.values(resource, exposure, index, found.registration)
         clients[found.app_id] = clients.get(found.app_id, frozenset()) | values
     asked = PreAuthorization(
         clients=clients,

@@ -29,7 +29,7 @@ def changes_document(changes: ApplicationChanges) -> dict[str, Any]:
         "tags": _sorted(changes.tags),
         "signInAudience": changes.sign_in_audience,
         "identifierUris": _sorted(changes.identifier_uris),
-        "web": _platform(changes.web_redirect_uris),
+        "web": _web(changes),
         "spa": _platform(changes.spa_redirect_uris),
         "publicClient": _platform(changes.public_client_redirect_uris),
         "isFallbackPublicClient": changes.is_fallback_public_client,
@@ -50,6 +50,13 @@ def _sorted(values: frozenset[str] | None) -> list[str] | None:
 
 def _platform(uris: frozenset[str] | None) -> dict[str, Any] | None:
     return None if uris is None else {"redirectUris": sorted(uris)}
+
+
+def _web(changes: ApplicationChanges) -> dict[str, Any] | None:
+    web = _platform(changes.web_redirect_uris) or {}
+    if changes.id_token_issuance is not None:
+        web["implicitGrantSettings"] = {"enableIdTokenIssuance": changes.id_token_issuance}
+    return web or None
 
 
 def _each(entries: Any, render: Any) -> list[Any] | None:

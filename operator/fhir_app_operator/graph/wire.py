@@ -76,6 +76,14 @@ class _Redirects(Document):
     redirect_uris: list[str]
 
 
+class _ImplicitGrant(Document):
+    enable_id_token_issuance: StrictBool | None
+
+
+class _Web(_Redirects):
+    implicit_grant_settings: _ImplicitGrant | None
+
+
 class _Scope(Document):
     id: str
     value: Text = ""
@@ -193,7 +201,7 @@ class ApplicationDocument(Document):
     tags: list[str]
     sign_in_audience: str | None
     identifier_uris: list[str]
-    web: _Redirects | None
+    web: _Web | None
     spa: _Redirects | None
     public_client: _Redirects | None
     is_fallback_public_client: StrictBool | None
@@ -219,6 +227,7 @@ class ApplicationDocument(Document):
                 web=_uris(self.web), spa=_uris(self.spa), public_client=_uris(self.public_client)
             ),
             is_fallback_public_client=bool(self.is_fallback_public_client),
+            id_token_issuance=_issues_id_tokens(self.web),
             token_version=api.requested_access_token_version if api else None,
             app_roles=tuple(_role(role) for role in self.app_roles),
             scopes=tuple(_scope(scope) for scope in api.oauth2_permission_scopes) if api else (),
@@ -294,6 +303,11 @@ SELECT = selection(ApplicationDocument)
 
 def _uris(platform: _Redirects | None) -> frozenset[str]:
     return frozenset(platform.redirect_uris) if platform else frozenset()
+
+
+def _issues_id_tokens(web: _Web | None) -> bool:
+    settings = web.implicit_grant_settings if web else None
+    return bool(settings and settings.enable_id_token_issuance)
 
 
 def _role(role: _Role) -> AppRole:

@@ -247,6 +247,7 @@ def _application(
         identifier_uri=server.identifier_uri if resource else None,
         redirect_uris=redirects,
         is_fallback_public_client=bool(redirects.public_client),
+        id_token_issuance=resource.front_door is not None if resource else None,
         token_version=server.token_version if resource else None,
         exposure=_exposure(resource, *where),
         remove_unmanaged_app_roles=_removes(resource.app_roles.unmanaged if resource else None),
@@ -267,7 +268,7 @@ def _with_defaults(application: DesiredApplication, defaults: Defaults) -> Desir
 def _redirects(registration: FhirAppRegistration) -> RedirectUris:
     declared = registration.spec.redirect_uris
     if declared is None:
-        return RedirectUris()
+        return RedirectUris(web=frozenset(_front_door(registration)))
     return RedirectUris(
         web=frozenset(declared.web),
         spa=frozenset(declared.spa),
@@ -278,7 +279,8 @@ def _redirects(registration: FhirAppRegistration) -> RedirectUris:
 def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
     """Return what `registration` wants to be issued; None if that is nothing."""
     spec = registration.spec
-    if spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
+    has_one = spec.type in (AppType.CONFIDENTIAL, AppType.SERVICE)
+    if not has_one and not _front_door(registration):
         return None
     certificate = spec.credential.certificate if spec.credential else None
     if spec.credential is not None and (
@@ -331,6 +333,12 @@ def _connection(
     if smart_scope := asked.smart_scope(registration):
         facts["FHIR_SMART_SCOPE"] = smart_scope
     match registration.spec.type:
+        case AppType.RESOURCE if _front_door(registration):
+            return facts | {
+                "FHIR_AUTHORIZATION_URL": tenant.authorization_url,
+                "FHIR_TOKEN_URL": tenant.token_url,
+                "FHIR_REDIRECT_URIS": ",".join(_front_door(registration)),
+            }
         case AppType.RESOURCE:
             return facts
         case AppType.SERVICE:
@@ -348,6 +356,12 @@ def _connection(
                 ),
                 "FHIR_REDIRECT_URIS": ",".join(_redirect_list(registration)),
             }
+
+
+def _front_door(registration: FhirAppRegistration) -> tuple[str, ...]:
+    """The redirect URIs of the gateway before a FHIR server; empty if there is none."""
+    resource = registration.spec.resource
+    return resource.front_door.redirect_uris if resource and resource.front_door else ()
 
 
 def _redirect_list(registration: FhirAppRegistration) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ def creation(desired: Desired) -> ApplicationChanges:
         spa_redirect_uris=wanted.redirect_uris.spa or None,
         public_client_redirect_uris=wanted.redirect_uris.public_client or None,
         is_fallback_public_client=wanted.is_fallback_public_client or None,
+        id_token_issuance=wanted.id_token_issuance or None,
         token_version=wanted.token_version,
         app_roles=wanted.exposure.app_roles or None,
         scopes=wanted.exposure.scopes or None,
@@ -72,6 +73,9 @@ def differences(desired: Desired, live: Application) -> ApplicationChanges:
         is_fallback_public_client=_changed(
             wanted.is_fallback_public_client, live.is_fallback_public_client
         ),
+        id_token_issuance=None
+        if wanted.id_token_issuance is None
+        else _changed(wanted.id_token_issuance, live.id_token_issuance),
         token_version=_changed(version, live.token_version or 1) if version else None,
         app_roles=_changed(after.app_roles, live.app_roles),
         scopes=_changed(after.scopes, live.scopes),

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhir_app_operator.api.v1alpha1 import AppType, FhirAppRegistration, PreAuthorizedClient
+from fhir_app_operator.api.v1alpha1 import (
+    AppType,
+    FhirAppRegistration,
+    PreAuthorizedClient,
+    Resource,
+)
 from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning import asked, smart
 from fhir_app_operator.planning.model import (
@@ -35,15 +40,15 @@ def refusal(client: FhirAppRegistration, server: FhirAppRegistration) -> str | N
 
 
 def values(
-    server: FhirAppRegistration, exposure: Exposure, index: int, client: FhirAppRegistration | None
+    resource: Resource, exposure: Exposure, index: int, client: FhirAppRegistration | None
 ) -> frozenset[str]:
-    """Return the scopes that the entry number `index` of `server` means, as Entra has them.
+    """Return the scopes that the entry number `index` of a server means, as Entra has them.
 
     What a client asks for on its own and the server does not have is the client's fault, and told
     there.
 
     Args:
-        server: whose manifest has the entry.
+        resource: of the server's manifest.
         exposure: what it exposes.
         index: of the entry.
         client: the registration that it refers to, if it does.
@@ -51,9 +56,6 @@ def values(
     Raises:
         Invalid: it names a scope that is none, or that the server does not declare.
     """
-    resource = server.spec.resource
-    if resource is None:
-        return frozenset()
     entry = resource.pre_authorized_clients.clients[index]
     exposed = {scope.value for scope in exposure.scopes}
     encoding = resource.smart.scope_encoding

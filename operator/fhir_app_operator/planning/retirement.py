@@ -72,7 +72,9 @@ def _dated(
 ) -> Iterable[Moment]:
     own = ours(desired, application.credentials)
     if desired.credential is None:
-        return [_moment(now, p, "CredentialNotWanted") for p in own]
+        # The Secret lets go of it first.
+        held = published(observed.secret, own)
+        return [_moment(now, p, "CredentialNotWanted") for p in own if p != held]
     if isinstance(desired.credential, Federation):
         return _superseded(desired.credential, desired.requests, observed.secret, own)
     holdings = _Holdings(

@@ -42,7 +42,7 @@ TENANT_ID_KEY: Final = "AZURE_TENANT_ID"
 _LISTED: Final = 40
 """How many names a message lists."""
 _CLIENTS: Final = (AppType.CONFIDENTIAL, AppType.SERVICE)
-"""The types that have a credential."""
+"""The types that have a credential; a Resource has one beside `resource.frontDoor`."""
 PROVIDER: Final = "entra"
 """What the presets `Spring` and `ServiceBinding` call the sign-in service."""
 _FHIR_SERVER: Final = "FhirServer__Security__"
@@ -110,7 +110,7 @@ def credential_keys(wanted: SecretShape) -> CredentialKeys:
     Raises:
         Invalid: a part that cannot be had again is left out, or shares a key with another.
     """
-    if wanted.type not in _CLIENTS:
+    if wanted.type not in _CLIENTS and wanted.credential is None:
         return {}
     return {kind: _places(wanted, kind) for kind in CredentialType}
 

@@ -83,7 +83,11 @@ FIELDS_BY_TYPE: Final = (
                    why="that platform takes no secret; use `web`"),
     _only("redirectUris.publicClient", _PUB, _RES, _SVC,
                    why="that platform takes no secret; use `web`"),
-    _only("credential", _CONF, _SVC, why="the others must never have a secret"),
+    _only("credential", _CONF, _SVC, _RES, why="a Public client must never have a secret"),
+    rule("self.type != 'Resource' || !has(self.credential) || "
+         "(has(self.resource) && has(self.resource.frontDoor))",
+         "`credential` must not be set without `resource.frontDoor`: a FHIR server signs nobody "
+         "in, and must never have a secret", field=".credential", reason="FieldValueForbidden"),
     rule("self.type == 'Resource' || !has(self.secret) || !has(self.secret.presets) "
          "|| !('FhirServer' in self.secret.presets)",
          "`secret.presets` must only hold FhirServer for type Resource: it configures the server",

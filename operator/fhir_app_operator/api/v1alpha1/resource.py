@@ -19,6 +19,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Scopes,
     Smart,
 )
+from fhir_app_operator.api.v1alpha1.front_door import FrontDoor
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
 from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, DeletionProtection
@@ -114,6 +115,12 @@ class Resource(ApiModel):
         default=(),
         description="Who is given app roles of this server. The operator assigns them where the "
         "tenant's `grants` allow it; what others assigned is left alone.",
+    )
+    front_door: FrontDoor | None = Field(
+        default=None,
+        description="A gateway before the server that signs users in as the server's own "
+        "application, such as App Service Authentication or fhir-proxy. The registration then has "
+        "a `credential`, by default a client secret, and Entra may issue id tokens to it directly.",
     )
     assignment_required: bool | None = Field(
         default=None,

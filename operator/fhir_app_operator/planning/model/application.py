@@ -113,6 +113,8 @@ class Application:
     identifier_uris: frozenset[str] = frozenset()
     redirect_uris: RedirectUris = field(default_factory=RedirectUris)
     is_fallback_public_client: bool = False
+    id_token_issuance: bool = False
+    """The authorization endpoint gives id tokens, too (hybrid flow)."""
     token_version: int | None = None
     app_roles: tuple[AppRole, ...] = ()
     scopes: tuple[PermissionScope, ...] = ()
@@ -188,6 +190,7 @@ class ApplicationChanges:
     spa_redirect_uris: frozenset[str] | None = None
     public_client_redirect_uris: frozenset[str] | None = None
     is_fallback_public_client: bool | None = None
+    id_token_issuance: bool | None = None
     token_version: int | None = None
     app_roles: tuple[AppRole, ...] | None = None
     scopes: tuple[PermissionScope, ...] | None = None
@@ -212,6 +215,8 @@ class DesiredApplication:
     """May hold the literal `{appId}`. None: the application has no identifier URI."""
     redirect_uris: RedirectUris = field(default_factory=RedirectUris)
     is_fallback_public_client: bool = False
+    id_token_issuance: bool | None = None
+    """None: left alone."""
     token_version: int | None = None
     """None: the type has no tokens of its own, the property is left alone."""
     exposure: Exposure = field(default_factory=Exposure)
