@@ -49,22 +49,24 @@ async def user_answer(lab, name, user=ALICE):
     return answer.get("access_token", answer)
 
 
-async def redeemed(lab, name, scope, user=ALICE):
-    """What the client got once `user` signed in, its tokens as claims."""
+async def redeemed(lab, name, scope, user=ALICE, **asked):
+    """What the client got once `user` signed in, its tokens as claims; `asked` goes along."""
     data = await lab.secret(name)
     uri = data["FHIR_REDIRECT_URIS"].split(",")[0]
     common = {"client_id": data["AZURE_CLIENT_ID"], "redirect_uri": uri, "scope": scope}
-    query = {"response_type": "code", "login_hint": user.user_principal_name,
-             "code_challenge": VERIFIER}  # fmt: skip
+    query = {
+        "response_type": "code", "response_mode": "fragment", "code_challenge": VERIFIER,
+        "login_hint": user.user_principal_name,
+    }  # fmt: skip
     async with client(lab) as http:
-        answer = await http.get(data["FHIR_AUTHORIZATION_URL"], params=query | common)
-        found = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+        answer = await http.get(data["FHIR_AUTHORIZATION_URL"], params=query | common | asked)
+        found = dict(parse_qsl(urlsplit(answer.headers["location"]).fragment))
         if "code" not in found:
             return found
         form = {"grant_type": "authorization_code", "code": found["code"],
                 "code_verifier": VERIFIER}  # fmt: skip
         answer = await http.post(data["FHIR_TOKEN_URL"], data=form | _proof(data) | common)
-    return with_claims(answer.json())
+    return with_claims(found | answer.json())
 
 
 async def service_answer(lab, name):

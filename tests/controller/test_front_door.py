@@ -22,7 +22,9 @@ async def test_a_user_signs_in_at_the_gateway_with_the_servers_secret(lab):
     name = await lab.ready("Resource", resource=DOOR)
     data = await lab.secret(name)
 
-    answer = await redeemed(lab, name, scope="openid profile")
+    # As App Service Authentication does it.
+    asked = {"response_type": "code id_token", "nonce": "n"}
+    answer = await redeemed(lab, name, scope="openid profile", **asked)
 
     assert answer["id_token"]["aud"] == data["AZURE_CLIENT_ID"]
     assert data.keys() >= PLAIN

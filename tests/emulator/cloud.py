@@ -191,7 +191,8 @@ class Cloud:
 def returned(response: httpx.Response) -> dict[str, str]:
     """The parameters with which the browser is sent back."""
     assert response.status_code == 302, response.text
-    query = parse_qs(urlsplit(response.headers["location"]).query)
+    parts = urlsplit(response.headers["location"])
+    query = parse_qs(parts.query or parts.fragment)
     return {name: values[0] for name, values in query.items()}
 
 

@@ -2,7 +2,8 @@
 
 A user named by `login_hint` is signed in at once; otherwise a page asks who it shall be. There is
 no password and no consent page: only what an administrator granted can be had. Source:
-"Microsoft identity platform and OAuth 2.0 authorization code flow".
+"Microsoft identity platform and OAuth 2.0 authorization code flow"; for an id token
+beside the code, "OpenID Connect on the Microsoft identity platform".
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from entra_emulator.signin.sessions import CODE_LIFETIME, SignIn
 from entra_emulator.world import World
 
 _MODES: Final = frozenset({"query", "fragment", "form_post"})
+_HYBRID: Final = frozenset({"code", "id_token"})
 _CHALLENGE_SIZE: Final = range(43, 129)
 
 
@@ -52,7 +54,8 @@ def authorize(world: World, query: Mapping[str, str], version: int) -> Return | 
     platform = redirect_uris.match(application, uri)
     if platform is None:
         raise flow_errors.redirect_mismatch(uri, application["appId"])
-    mode = query.get("response_mode", "query")
+    hybrid = frozenset(query.get("response_type", "").split()) == _HYBRID
+    mode = query.get("response_mode", "fragment" if hybrid else "query")
     if mode not in _MODES:
         raise errors.malformed(f"The response_mode '{mode}' is not valid.")
     try:
@@ -74,9 +77,7 @@ def _decide(
 ) -> dict[str, str] | None:
     """The parameters of the answer; None if the user must be asked for."""
     principal, application, platform = client
-    response_type = required(query, "response_type")
-    if response_type != "code":
-        raise flow_errors.unsupported_response(response_type)
+    hybrid = _is_hybrid(query, application)
     challenge, method = _challenge(query, platform)
     scope = _scope(query, version)
     wanted = resources.for_user(world, scope)
@@ -96,9 +97,31 @@ def _decide(
         expires=world.clock.now() + CODE_LIFETIME,
     )
     parameters = {"code": world.sessions.issue_code(sign_in)}
+    if hybrid:
+        parameters["id_token"] = tokens.id_token(
+            world, application["appId"], user.document, nonce=sign_in.nonce, version=version
+        )
     if query.get("client_info"):
         parameters["client_info"] = tokens.client_info(world, user.document)
     return parameters
+
+
+def _is_hybrid(query: Mapping[str, str], application: Document) -> bool:
+    """Whether an id token is asked for beside the code; it never comes in the query."""
+    wanted = required(query, "response_type")
+    if wanted == "code":
+        return False
+    if frozenset(wanted.split()) != _HYBRID or not _issues_id_tokens(application):
+        raise flow_errors.unsupported_response(wanted)
+    if query.get("response_mode") == "query":
+        raise flow_errors.token_in_query()
+    required(query, "nonce")
+    return True
+
+
+def _issues_id_tokens(application: Document) -> bool:
+    settings: Mapping[str, Any] = application["web"].get("implicitGrantSettings") or {}
+    return bool(settings.get("enableIdTokenIssuance"))
 
 
 def _challenge(query: Mapping[str, str], platform: str) -> tuple[str | None, str]:

@@ -151,10 +151,20 @@ def not_cross_origin() -> SignInError:
 
 
 def unsupported_response(value: str) -> SignInError:
-    """Only the code flow is served."""
+    """Only the code flow is served, and an id token beside it where the application allows that."""
     return SignInError(
         400,
         "unsupported_response_type",
         700054,
         f"response_type '{value}' is not enabled for the application.",
+    )
+
+
+def token_in_query() -> SignInError:
+    """A token must not be in an address."""
+    return SignInError(
+        400,
+        "unsupported_response_mode",
+        70007,
+        "'query' is not a supported value of 'response_mode' when requesting a token.",
     )
