@@ -84,6 +84,8 @@ def test_what_is_gone_is_told_and_only_then():
     run(world, desired("Resource", resource=resource(appRoles={"presets": []})))
     (told,) = removals(world.log)
     assert told.note.endswith("more; grants of them ended")
+    (told,) = removals(world.log, ["clinic/ingest"])
+    assert told.note.endswith("and were taken back from: clinic/ingest")
     assert removals(()) == ()
 
 

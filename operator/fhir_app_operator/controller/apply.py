@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from fhir_app_operator.controller import credentials, following, observe, publication
+from fhir_app_operator.controller import credentials, following, observe, publication, withdrawal
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
@@ -136,6 +136,10 @@ async def _update(
     world: World, work: Pass, connection: Connection, action: UpdateApplication
 ) -> None:
     application = work.known_application()
+    if action.removes:
+        after = application.with_changes(action.changes)
+        removed = permissions.without(application.exposure, after.exposure)
+        await withdrawal.take_back(world, work, connection, removed)
     young = observe.is_young(application, world.clock(), world.policy)
     updated = await connection.applications.update(application, action.changes, young=young)
     connection.own_writes.updated(work.identity.uid, application, updated)

@@ -362,7 +362,7 @@ class Reconciler:
     async def _tell(self, work: Pass) -> tuple[str, ...]:
         """Publish what is worth an event; return what was repaired without being asked."""
         found = notices.turns(work.conditions_before, work.registration.status.conditions)
-        found += notices.removals(work.applied)
+        found += notices.removals(work.applied, work.withdrawn)
         repaired: tuple[str, ...] = ()
         ready = conditions.find(work.conditions_before, "Ready")
         generation = work.registration.metadata.generation

@@ -96,6 +96,8 @@ class Pass:
     config_map: LiveConfigMap | None = None
     desired: Desired | None = None
     observed: Observed = field(default_factory=Observed)
+    withdrawn: list[str] = field(default_factory=list)
+    """The clients whose grants were taken back, for what they were granted goes."""
     applied: list[Action] = field(default_factory=list)
     """The actions that were taken."""
     underway: Action | None = None

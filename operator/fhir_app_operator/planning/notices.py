@@ -130,14 +130,24 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
     return tuple(found)
 
 
-def removals(applied: Sequence[Action]) -> tuple[Notice, ...]:
-    """Return the notice about app roles and scopes that are gone, whoever asked for it."""
+def removals(applied: Sequence[Action], withdrawn: Sequence[str] = ()) -> tuple[Notice, ...]:
+    """Return the notice about app roles and scopes that are gone, whoever asked for it.
+
+    Args:
+        applied: the actions that were taken.
+        withdrawn: the clients whose grants of them the operator took back.
+    """
     gone = [v for a in applied if isinstance(a, UpdateApplication) for v in a.removes]
     if not gone:
         return ()
-    more = f" and {len(gone) - _LISTED} more" if len(gone) > _LISTED else ""
-    note = f"app roles and scopes removed: {', '.join(gone[:_LISTED])}{more}; grants of them ended"
+    note = f"app roles and scopes removed: {_listed(gone)}; grants of them ended"
+    note += f", and were taken back from: {_listed(withdrawn)}" if withdrawn else ""
     return (Notice(type="Normal", reason=PERMISSIONS_REMOVED, note=note),)
+
+
+def _listed(found: Sequence[str]) -> str:
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    return ", ".join(found[:_LISTED]) + more
 
 
 def rotation(

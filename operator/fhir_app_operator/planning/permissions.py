@@ -73,14 +73,19 @@ def disabled_by(before: Exposure, after: Exposure) -> frozenset[str]:
     return _enabled(before) & disabled(after)
 
 
-def removed_by(before: Exposure, after: Exposure) -> frozenset[str]:
-    """Return the ids that are there `before`, and in neither list `after`."""
-    return frozenset(e.id for e in before.entries) - frozenset(e.id for e in after.entries)
+def without(before: Exposure, after: Exposure) -> Exposure:
+    """Return what is in a list of `before` and not in the same of `after`."""
+    roles, scopes = {e.id for e in after.app_roles}, {e.id for e in after.scopes}
+    return Exposure(
+        app_roles=tuple(role for role in before.app_roles if role.id not in roles),
+        scopes=tuple(scope for scope in before.scopes if scope.id not in scopes),
+    )
 
 
-def values(lists: Exposure, ids: frozenset[str]) -> tuple[str, ...]:
-    """Return the values of the entries with those ids, sorted."""
-    return tuple(sorted({entry.value for entry in lists.entries if entry.id in ids}))
+def values(lists: Exposure, ids: frozenset[str] | None = None) -> tuple[str, ...]:
+    """Return the values of the entries with those ids, or of all, sorted."""
+    found = {entry.value for entry in lists.entries if ids is None or entry.id in ids}
+    return tuple(sorted(found))
 
 
 def disabled(lists: Exposure) -> frozenset[str]:

@@ -265,7 +265,7 @@ def _differences(
         UpdateApplication(
             changes=changes,
             disables=permissions.values(before, disabled),
-            removes=permissions.values(before, permissions.removed_by(before, after)),
+            removes=permissions.values(permissions.without(before, after)),
         ),
     )
 

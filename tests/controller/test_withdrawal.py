@@ -1,0 +1,98 @@
+"""A server that removes what clients were granted: ours is taken back first, others' stays."""
+
+import pytest
+
+from entra_emulator import OPERATOR_CLIENT_ID
+from entra_emulator.directory import permissions
+from tests.controller.test_grants import CONSENT, ROLES, ids, opt_in, permit, principal_of
+
+pytestmark = pytest.mark.control_plane
+
+URL = "https://{uri}.clinic.example"
+EXTRA = {"value": "globalExtra", "displayName": "Extra", "description": "Extra"}
+SCOPE = {"value": "extra", "adminConsentDisplayName": "x", "adminConsentDescription": "x"}
+WIDE = {"url": URL, "appRoles": {"custom": [EXTRA]}, "scopes": {"custom": [SCOPE]}}
+NARROW = {"appRoles": {"custom": None}, "scopes": {"custom": None}}
+
+
+async def assigned(lab, name):
+    principal, _ = await ids(lab, name)
+    found = permissions.assignments_to(lab.emulator.directory, principal)
+    return [entity.document["appRoleId"] for entity in found]
+
+
+async def consented(lab, name):
+    principal, _ = await ids(lab, name)
+    found = permissions.grants_to(lab.emulator.directory, principal)
+    return {value for entity in found for value in entity.document["scope"].split()}
+
+
+async def narrow(lab):
+    await lab.patch("fhirapp", "fhir-server", {"spec": {"resource": NARROW}})
+    await lab.settle("fhir-server")
+
+
+async def told(lab):
+    found = [e for e in await lab.events("fhir-server") if e["reason"] == "PermissionsRemoved"]
+    return found[-1]["note"]
+
+
+async def test_what_the_operator_granted_is_taken_back_before_it_goes(lab):
+    permit(lab, *ROLES, *CONSENT)
+    await opt_in(lab)
+    await lab.ready("Resource", resource=WIDE)
+    service = await lab.ready("Service", appRoles=["globalReader", "globalExtra"])
+    portal = await lab.ready("Confidential", scopes=["user_impersonation", "extra"],
+                             consent="Admin")  # fmt: skip
+    assert len(await assigned(lab, service)) == 2
+    assert {"extra", "user_impersonation"} <= await consented(lab, portal)
+    lab.forget_calls()
+
+    await narrow(lab)
+
+    assert len(await assigned(lab, service)) == 1
+    assert "extra" not in await consented(lab, portal)
+    assert "user_impersonation" in await consented(lab, portal)
+    note = await told(lab)
+    assert "extra, globalExtra" in note
+    assert f"{lab.namespace}/{service}" in note
+    assert f"{lab.namespace}/{portal}" in note
+    last = [call for call in lab.writes() if "/applications/" in call.path][-1]
+    taken = [call for call in lab.writes() if "/applications/" not in call.path]
+    assert lab.writes().index(last) > max(map(lab.writes().index, taken))
+
+
+async def test_what_an_administrator_granted_stays_and_nothing_is_asked(lab):
+    await lab.ready("Resource", resource=WIDE)
+    service = await lab.ready("Service", appRoles=["globalExtra"])
+    principal, _ = await ids(lab, service)
+    _, app_id = await ids(lab, "fhir-server")
+    server = principal_of(lab, app_id)
+    view = lab.emulator.directory.primary_view(server)
+    (role,) = [each["id"] for each in view["appRoles"] if each["value"] == "globalExtra"]
+    permissions.assign(lab.emulator.directory, {
+        "principalId": principal, "resourceId": server.id, "appRoleId": role,
+    })  # fmt: skip
+
+    await narrow(lab)
+
+    assert await assigned(lab, service) == [role]
+    assert "taken back" not in await told(lab)
+
+
+async def test_a_permission_that_is_missing_by_now_does_not_stop_the_server(lab):
+    permit(lab, *ROLES)
+    await opt_in(lab)
+    await lab.ready("Resource", resource=WIDE)
+    await lab.ready("Service", appRoles=["globalExtra"])
+    for entity in list(permissions.assignments_to(lab.emulator.directory, _operator(lab))):
+        lab.emulator.directory.store.remove(entity)
+
+    await narrow(lab)
+
+    assert (await lab.conditions("fhir-server"))["Ready"] == ("True", "Succeeded")
+    assert "globalExtra" in await told(lab)
+
+
+def _operator(lab):
+    return principal_of(lab, OPERATOR_CLIENT_ID).id
