@@ -7,6 +7,7 @@ import pytest
 from entra_emulator import Replica
 from entra_emulator.directory import applications
 from tests.controller.signing_in import user_answer
+from tests.controller.test_grants import CONSENT, permit
 
 pytestmark = pytest.mark.control_plane
 
@@ -57,6 +58,26 @@ async def test_a_user_of_a_pre_authorized_client_gets_in_without_consent(lab):
     lab.forget_calls()
     await lab.settle(name)
     assert lab.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "before", "after"),
+    [
+        ("None", ("Unknown", "UserConsent"), ("True", "PreAuthorized")),
+        ("Admin", ("False", "ConsentMissing"), ("False", "ConsentMissing")),
+    ],
+)
+async def test_consent_does_not_miss_what_needs_none(lab, consent, before, after):
+    permit(lab, *CONSENT)
+    name = await lab.ready("Resource", resource=server("public"))
+    client = await lab.ready("Public", consent=consent)
+    assert (await lab.conditions(client))["ConsentGranted"] == before
+    await lab.settle(name)
+    lab.pass_time(timedelta(minutes=30))
+    await lab.settle(client)
+    assert (await lab.conditions(client))["ConsentGranted"] == after
+    missing = "user_impersonation" in await lab.message(client, "ConsentGranted")
+    assert not missing  # what is left are the scopes of Microsoft Graph
 
 
 async def test_a_service_cannot_be_and_the_server_says_why(lab):

@@ -39,7 +39,8 @@ async def settle(world: World, work: Pass, connection: Connection) -> None:
     wanted, status = work.wanted().grants, work.registration.status
     if not wanted.apis and not wanted.assignments and not status.grants:
         url = _url(work, connection)
-        work.consent = grants.report(wanted, ObservedGrants(), url) if wanted.asks_users else None
+        users = wanted.asks_users or wanted.pre_authorized
+        work.consent = grants.report(wanted, ObservedGrants(), url) if users else None
         work.consent_read = True
         return
     if not _is_due(world, work, connection):
@@ -115,7 +116,8 @@ async def foreseen(
         Stalled, Waiting: what is granted cannot be read.
     """
     wanted, application = work.wanted().grants, work.observed.application
-    nothing = not wanted.apis and not wanted.assignments and not wanted.asks_users
+    users = wanted.asks_users or wanted.pre_authorized
+    nothing = not wanted.apis and not wanted.assignments and not users
     if nothing and not work.registration.status.grants:
         return (), None
     observed = await _observe(work, connection)

@@ -5,6 +5,7 @@ Reads only. What is remembered of servers' applications is in `servers`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from fhir_app_operator.api.v1alpha1 import AppType, FhirAppRegistration
@@ -36,7 +37,10 @@ async def server_of(world: World, work: Pass, connection: Connection) -> desired
         known = listed
     else:
         known = await _known_server(world, connection, server, wanted)
-    return desired.referenced_server(server, known.app_id, known.permissions, declared)
+    found = desired.referenced_server(server, known.app_id, known.permissions, declared)
+    # Its id in status is a hint: a wrong one makes its own condition wrong, and nothing else.
+    own = known.pre_authorized.get(registration.status.app_id or "", frozenset())
+    return replace(found, pre_authorized=own)
 
 
 async def _referenced(world: World, work: Pass) -> FhirAppRegistration:

@@ -5,7 +5,7 @@ Only what was seen to be a server's own; how that is found out is said in `refer
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fhir_app_operator.graph.flight import Flight
@@ -18,6 +18,8 @@ class KnownServer:
 
     app_id: str
     permissions: PermissionIds
+    pre_authorized: Mapping[str, frozenset[str]]
+    """The scopes that it lets clients have without consent, by client id."""
 
     def exposes(self, values: set[str]) -> bool:
         """Whether all `values` are enabled roles or scopes of it."""
@@ -59,10 +61,15 @@ class Servers:
 
 def known_server(application: Application) -> KnownServer:
     """Return what clients need of `application`: its enabled permissions, by value."""
+    values = {scope.id: scope.value for scope in application.scopes if scope.is_enabled}
     return KnownServer(
         app_id=application.app_id,
         permissions=PermissionIds(
             scopes={scope.value: scope.id for scope in application.scopes if scope.is_enabled},
             app_roles={role.value: role.id for role in application.app_roles if role.is_enabled},
         ),
+        pre_authorized={
+            each.app_id: frozenset(values[i] for i in each.scope_ids if i in values)
+            for each in application.pre_authorized
+        },
     )

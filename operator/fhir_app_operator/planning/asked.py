@@ -6,7 +6,7 @@ Their spelling in Entra, what must not mix, and their ids. Asking is not getting
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -111,7 +111,8 @@ def asked(
         found: tuple[Asked, ...] = (replace(on_server, app_roles=roles),)
     else:
         scopes = _ids(server, server.permissions.scopes, wanted, name, "a scope")
-        found = (replace(on_server, scopes=scopes), _openid(others))
+        free = server.pre_authorized.intersection(scopes)
+        found = (replace(on_server, scopes=scopes, pre_authorized=free), _openid(others))
     return _merged((*found, *_additional(registration, server, others)))
 
 
@@ -219,7 +220,7 @@ def resource_access(found: Iterable[Asked]) -> frozenset[ResourceAccess]:
 
 
 def desired_grants(
-    registration: FhirAppRegistration, found: Iterable[Asked], tenant: Grants | None,
+    registration: FhirAppRegistration, found: Sequence[Asked], tenant: Grants | None,
     barred: frozenset[str],
 ) -> DesiredGrants:  # fmt: skip
     """Return what of `found` should be granted: app roles always, scopes if the manifest says so.
@@ -239,12 +240,16 @@ def desired_grants(
                 value for ids in (api.app_roles, api.scopes)
                 for value, each in ids.items() if each in barred
             ),
+            pre_authorized=api.pre_authorized,
         )
         for api in found
     )  # fmt: skip
+    users = registration.spec.type in _USER_FLOWS and not admin
+    free = any(api.server and api.scopes.keys() == api.pre_authorized for api in found)
     return DesiredGrants(
         apis=tuple(api for api in wanted if api.app_roles or api.scopes),
         assigns=tenant is not None and tenant.assigns,
         consents=tenant is not None and tenant.consents,
-        asks_users=registration.spec.type in _USER_FLOWS and not admin,
+        asks_users=users and not free,
+        pre_authorized=users and free,
     )

@@ -89,6 +89,8 @@ class Server:
     scope_encoding: ScopeEncoding = ScopeEncoding.DOT
     declared: frozenset[str] = frozenset()
     """Values that the server's manifest declares, whether the directory shows them yet or not."""
+    pre_authorized: frozenset[str] = frozenset()
+    """Scopes that it lets the client have without anybody's consent."""
 
     @property
     def api(self) -> Api:
@@ -99,6 +101,7 @@ class Server:
             permissions=self.permissions,
             declared=self.declared,
             scope_encoding=self.scope_encoding,
+            pre_authorized=self.pre_authorized,
         )
 
 

@@ -101,6 +101,7 @@ def _listed(patterns: Iterable[str], value: str, *, by_name: bool) -> bool:
 def wanted(
     grants: Grants | None, app_id: str, name: str, *, app_roles: Mapping[str, str] | None = None,
     scopes: Iterable[str] = (), server: bool = False, barred: frozenset[str] = frozenset(),
+    pre_authorized: frozenset[str] = frozenset(),
 ) -> WantedGrants:  # fmt: skip
     """Return what is asked for on one API, and how much of it the operator may grant.
 
@@ -112,6 +113,7 @@ def wanted(
         scopes: the scopes that are asked for, for all users.
         server: whether it is a FHIR server registered in the tenant.
         barred: values that the tenant's policy does not allow.
+        pre_authorized: scopes that need nobody's consent.
     """
     roles = app_roles or {}
     return WantedGrants(
@@ -127,9 +129,11 @@ def wanted(
         grantable_scopes=frozenset(
             value
             for value in scopes
-            if value not in barred and may_consent(grants, app_id, value, server=server)
+            if value not in barred | pre_authorized
+            and may_consent(grants, app_id, value, server=server)
         ),
         barred=barred,
+        pre_authorized=pre_authorized,
     )
 
 
@@ -308,6 +312,12 @@ def report(desired: DesiredGrants, observed: ObservedGrants, url: str) -> Report
 
     `url` is where an administrator of the tenant consents.
     """
+    if not desired.apis and desired.pre_authorized:
+        return Report(
+            status="True",
+            reason="PreAuthorized",
+            message="the server lets the client have its scopes without consent",
+        )
     if not desired.apis:
         return Report(
             status="Unknown",
@@ -336,7 +346,7 @@ def _missing(desired: DesiredGrants, observed: ObservedGrants, api: WantedGrants
             )
             yield f"app role '{value}' of {api.name}{said}"
     consented = {s for g in observed.consents if g.resource_id == resource_id for s in g.scopes}
-    for value in sorted(api.scopes - consented):
+    for value in sorted(api.scopes - consented - api.pre_authorized):
         said = why(
             barred=value in api.barred,
             listed=not desired.consents or value in api.grantable_scopes,

@@ -32,6 +32,8 @@ class Api:
     declared: frozenset[str] = frozenset()
     """Values that its manifest declares, whether the directory shows them yet or not."""
     scope_encoding: ScopeEncoding = ScopeEncoding.DOT
+    pre_authorized: frozenset[str] = frozenset()
+    """Scopes that it lets the client have without anybody's consent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +47,7 @@ class Asked:
     app_roles: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     """Scopes that every sign-in needs, whatever a policy says."""
+    pre_authorized: frozenset[str] = frozenset()
+    """Scopes that need nobody's consent."""
     server: bool = False
     """It is a FHIR server that is registered in the tenant."""

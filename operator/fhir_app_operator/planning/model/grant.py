@@ -52,6 +52,8 @@ class WantedGrants:
     grantable_scopes: frozenset[str] = frozenset()
     barred: frozenset[str] = frozenset()
     """Values that the tenant's policy does not allow: not granted, and not taken back either."""
+    pre_authorized: frozenset[str] = frozenset()
+    """Scopes that the API lets the client have without: the same, and not missing."""
 
     @property
     def kept_role_ids(self) -> frozenset[str]:
@@ -62,7 +64,7 @@ class WantedGrants:
     @property
     def kept_scopes(self) -> frozenset[str]:
         """The scopes that are not taken back."""
-        return self.grantable_scopes | (self.scopes & self.barred)
+        return self.grantable_scopes | (self.scopes & (self.barred | self.pre_authorized))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ class DesiredGrants:
     """There are scopes that each user consents to."""
     assignments: tuple[WantedAssignment, ...] = ()
     """What others are given of the registration's own app roles."""
+    pre_authorized: bool = False
+    """There are none, since the server lets the client have them without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
