@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from entra_emulator import GRAPH_APP_ID
 from tests.controller.signing_in import consent, redeemed, service_answer
 
 pytestmark = pytest.mark.control_plane
@@ -30,6 +31,9 @@ async def test_a_user_signs_in_at_the_gateway_with_the_servers_secret(lab):
     assert data.keys() >= PLAIN
     assert data["FHIR_REDIRECT_URIS"] == CALLBACK
     assert (await web(lab, name))["implicitGrantSettings"]["enableIdTokenIssuance"]
+    [asked] = (await lab.application(name))["requiredResourceAccess"]
+    assert asked["resourceAppId"] == GRAPH_APP_ID
+    assert "ConsentGranted" not in await lab.conditions(name)
 
 
 async def test_its_clients_are_served_as_those_of_any_server(lab):
@@ -54,6 +58,7 @@ async def test_what_it_had_goes_with_it(lab):
     await lab.settle(name)
     document = await lab.application(name)
     assert document["passwordCredentials"] == []
+    assert document["requiredResourceAccess"] == []
     assert document["web"]["redirectUris"] == []
     assert not document["web"]["implicitGrantSettings"]["enableIdTokenIssuance"]
     assert not PLAIN & (await lab.secret(name)).keys()

@@ -78,7 +78,7 @@ def smart_scope(registration: FhirAppRegistration) -> str:
 def apis(registration: FhirAppRegistration) -> dict[str, frozenset[str]]:
     """Return what `registration` asks for beside its server: values by the API's client id."""
     found: dict[str, frozenset[str]] = {}
-    if registration.spec.type in _USER_FLOWS:
+    if registration.spec.type in _USER_FLOWS or registration.front_door:
         found[GRAPH_APP_ID] = frozenset(grants.OPENID_SCOPES)
     for entry in registration.spec.additional_permissions:
         values = {*(entry.scopes or ()), *(entry.app_roles or ())}
@@ -103,7 +103,7 @@ def asked(
         Waiting: `NotYetReplicated`, the server declares it, but the directory does not show it.
     """
     if registration.spec.type is AppType.RESOURCE:
-        return ()
+        return (_openid(others),) if registration.front_door else ()
     wanted, name = encoded(registration, server.scope_encoding), field(registration)
     on_server = Asked(app_id=server.app_id, name=server.name, server=True)
     if registration.spec.type is AppType.SERVICE:

@@ -271,7 +271,7 @@ def _with_defaults(application: DesiredApplication, defaults: Defaults) -> Desir
 def _redirects(registration: FhirAppRegistration) -> RedirectUris:
     declared = registration.spec.redirect_uris
     if declared is None:
-        return RedirectUris(web=frozenset(_front_door(registration)))
+        return RedirectUris(web=frozenset(registration.front_door))
     return RedirectUris(
         web=frozenset(declared.web),
         spa=frozenset(declared.spa),
@@ -283,7 +283,7 @@ def issue_policy(registration: FhirAppRegistration) -> IssuePolicy | None:
     """Return what `registration` wants to be issued; None if that is nothing."""
     spec = registration.spec
     has_one = spec.type in (AppType.CONFIDENTIAL, AppType.SERVICE)
-    if not has_one and not _front_door(registration):
+    if not has_one and not registration.front_door:
         return None
     certificate = spec.credential.certificate if spec.credential else None
     if spec.credential is not None and (
@@ -336,11 +336,11 @@ def _connection(
     if smart_scope := asked.smart_scope(registration):
         facts["FHIR_SMART_SCOPE"] = smart_scope
     match registration.spec.type:
-        case AppType.RESOURCE if _front_door(registration):
+        case AppType.RESOURCE if registration.front_door:
             return facts | {
                 "FHIR_AUTHORIZATION_URL": tenant.authorization_url,
                 "FHIR_TOKEN_URL": tenant.token_url,
-                "FHIR_REDIRECT_URIS": ",".join(_front_door(registration)),
+                "FHIR_REDIRECT_URIS": ",".join(registration.front_door),
             }
         case AppType.RESOURCE:
             return facts
@@ -359,12 +359,6 @@ def _connection(
                 ),
                 "FHIR_REDIRECT_URIS": ",".join(_redirect_list(registration)),
             }
-
-
-def _front_door(registration: FhirAppRegistration) -> tuple[str, ...]:
-    """The redirect URIs of the gateway before a FHIR server; empty if there is none."""
-    resource = registration.spec.resource
-    return resource.front_door.redirect_uris if resource and resource.front_door else ()
 
 
 def _redirect_list(registration: FhirAppRegistration) -> tuple[str, ...]:

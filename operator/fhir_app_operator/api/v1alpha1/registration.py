@@ -169,6 +169,12 @@ class FhirAppRegistration(ApiModel):
     status: RegistrationStatus = Field(default_factory=RegistrationStatus)
 
     @property
+    def front_door(self) -> tuple[str, ...]:
+        """The redirect URIs of the gateway before a FHIR server; empty if there is none."""
+        resource = self.spec.resource
+        return resource.front_door.redirect_uris if resource and resource.front_door else ()
+
+    @property
     def secret_name(self) -> str:
         """The name of the Secret: `spec.secret.name`, else the registration's own."""
         named = self.spec.secret.name if self.spec.secret else None
