@@ -17,7 +17,7 @@ from entra_emulator.server import serve
 from tests.clients import spring_boot
 from tests.clients.spring_boot import SpringBoot
 from tests.controller.conftest import cluster, lab
-from tests.controller.lab import OPERATOR_SECRET
+from tests.controller.lab import OPERATOR_SECRET, SPECS
 from tests.emulator.checked_app import Checked
 
 __all__ = ["cluster", "lab"]
@@ -51,10 +51,11 @@ def spring(entra, tmp_path_factory):
     return SpringBoot.build(tmp_path_factory.mktemp("spring"), entra.ca_pem)
 
 
-@pytest.fixture
-async def server(lab, spring):
-    """The origin of a resource server that knows nothing but its own Secret."""
-    name = await lab.ready("Resource", secret=SPRING)
+@pytest.fixture(params=[1, 2])
+async def server(request, lab, spring):
+    """The origin of a resource server that knows nothing but its own Secret, by token version."""
+    resource = SPECS["Resource"]["resource"] | {"tokenVersion": request.param}
+    name = await lab.ready("Resource", secret=SPRING, resource=resource)
     with await entered(spring.running(await lab.secret(name))) as origin:
         yield origin
 
@@ -75,7 +76,7 @@ async def entered(context):
 
 def status(origin, token=None):
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.get(f"{origin}/who", headers=headers, trust_env=False).status_code
+    return httpx.get(f"{origin}/who", headers=headers, trust_env=False, timeout=60).status_code
 
 
 async def test_a_server_lets_its_client_in_and_nobody_else(lab, spring, server):
@@ -98,11 +99,14 @@ async def test_a_client_reads_its_secret_as_a_service_binding(lab, spring, serve
     assert status(server, token) == 200
 
 
-async def test_a_user_logs_in(lab, spring, entra, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "platform"), [("Confidential", "web"), ("Public", "publicClient")]
+)
+async def test_a_user_logs_in(lab, spring, entra, tmp_path, kind, platform):
     await lab.ready("Resource")
     port = free_port()
-    redirects = {"web": [f"http://localhost:{port}{CALLBACK}"]}
-    name = await lab.ready("Confidential", secret=SPRING, redirectUris=redirects)
+    redirects = {platform: [f"http://localhost:{port}{CALLBACK}"]}
+    name = await lab.ready(kind, secret=SPRING, redirectUris=redirects)
     authority = tmp_path / "ca.pem"
     authority.write_bytes(entra.ca_pem)
     trust = Trust(authority)
@@ -121,7 +125,7 @@ def consent(entra, trust, app_id):
 
 def log_in(origin, trust):
     """What a browser does: the page, the sign-in as Alice, the way back, the page again."""
-    with httpx.Client(verify=trust.context(), trust_env=False) as browser:
+    with httpx.Client(verify=trust.context(), trust_env=False, timeout=60) as browser:
         answer = browser.get(f"{origin}/who")
         while answer.is_redirect:
             url = answer.next_request.url
