@@ -26,6 +26,13 @@ GRAPH_URL: Final = f"https://{GRAPH_HOST}"
 MANAGEMENT_APP_ID: Final = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
 MANAGEMENT_URLS: Final = ("https://management.core.windows.net/", f"https://{MANAGEMENT_HOST}/")
 """Names of Azure Resource Manager, for which tools sign in before they call anything."""
+HEALTHCARE_APP_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
+HEALTHCARE_URLS: Final = (
+    "https://azurehealthcareapis.com", "https://fhir.azurehealthcareapis.com",
+)  # fmt: skip
+"""Names of Azure Healthcare APIs, the application of all managed FHIR services."""
+HEALTHCARE_DOMAINS: Final = ("azurehealthcareapis.com", "azurehealthcareapis.us")
+"""Where managed FHIR services live: the URL of each is a name of that application, too."""
 MICROSOFT_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 """The tenant that owns Microsoft's first-party applications."""
 
@@ -53,6 +60,22 @@ GRAPH_SCOPES: Final = {
     "User.Read": "e1fe6dd8-ba31-4d61-89e7-88639da4683d",
 }
 """Delegated permissions of Microsoft Graph: value to scope id."""
+
+HEALTHCARE_SCOPES: Final = {
+    "user_impersonation": "db75143a-8f20-4238-9450-8b73ef4992f4",
+    "fhirUser": "a86144c7-3e19-4b56-9675-15803eb1e617",
+    "launch": "fa5f9b76-5f20-4466-8b3d-6718de9744e2",
+    "launch.patient": "f6c8eb20-e799-4de7-a7ce-74ca0c7270e1",
+    "patient.all.read": "c71e9482-f052-461b-80e1-7cfeba7b2b12",
+    "user.all.read": "5a03b38d-4081-4265-9558-aab5f2a18b8b",
+    "online_access": "8f4fe9ac-b7f2-43ca-a0ef-070f4a8ae5dc",
+}
+"""Delegated permissions of Azure Healthcare APIs; it has more, for single resource types."""
+HEALTHCARE_APP_ROLES: Final = {
+    "system.all.read": "a44c4c64-cdb5-48fc-adbd-070df4852b2c",
+    "system.all.all": "bea2566c-7172-42d0-a06a-0e2e2b58f084",
+}
+"""Application permissions of Azure Healthcare APIs."""
 
 OIDC_SCOPES: Final = frozenset({"openid", "profile", "email", "offline_access"})
 """Scopes that every sign-in may ask for without naming Microsoft Graph."""

@@ -17,6 +17,10 @@ from entra_emulator.constants import (
     GRAPH_APP_ROLES,
     GRAPH_SCOPES,
     GRAPH_URL,
+    HEALTHCARE_APP_ID,
+    HEALTHCARE_APP_ROLES,
+    HEALTHCARE_SCOPES,
+    HEALTHCARE_URLS,
     MANAGEMENT_APP_ID,
     MANAGEMENT_URLS,
     OPERATOR_CLIENT_ID,
@@ -118,6 +122,7 @@ def plant(directory: Directory, seeds: Seeds) -> None:
         directory.store.insert(Kind.GROUP, _group(group), since=LONG_AGO)
     graph = _plant_microsofts(directory, GRAPH_APP_ID, _graph())
     _plant_microsofts(directory, MANAGEMENT_APP_ID, _management())
+    _plant_microsofts(directory, HEALTHCARE_APP_ID, _healthcare())
     operator = _plant_application(
         directory,
         OPERATOR_CLIENT_ID,
@@ -144,16 +149,7 @@ def _graph() -> Mapping[str, Any]:
         "displayName": "Microsoft Graph",
         "identifierUris": [GRAPH_URL],
         "signInAudience": "AzureADMultipleOrgs",
-        "appRoles": [
-            {
-                "id": role_id,
-                "value": value,
-                "displayName": value,
-                "description": f"Allows the app {value} without a signed-in user.",
-                "allowedMemberTypes": ["Application"],
-            }
-            for value, role_id in GRAPH_APP_ROLES.items()
-        ],
+        "appRoles": [_role(*item) for item in GRAPH_APP_ROLES.items()],
         "api": {"oauth2PermissionScopes": [_scope(*item) for item in GRAPH_SCOPES.items()]},
     }
 
@@ -168,6 +164,26 @@ def _management() -> Mapping[str, Any]:
                 _scope("user_impersonation", "41094075-9dad-400e-a0bd-54e686782033")
             ]
         },
+    }
+
+
+def _healthcare() -> Mapping[str, Any]:
+    return {
+        "displayName": "Azure Healthcare APIs",
+        "identifierUris": list(HEALTHCARE_URLS),
+        "signInAudience": "AzureADMultipleOrgs",
+        "appRoles": [_role(*item) for item in HEALTHCARE_APP_ROLES.items()],
+        "api": {"oauth2PermissionScopes": [_scope(*item) for item in HEALTHCARE_SCOPES.items()]},
+    }
+
+
+def _role(value: str, role_id: str) -> Mapping[str, Any]:
+    return {
+        "id": role_id,
+        "value": value,
+        "displayName": value,
+        "description": f"Allows the app {value} without a signed-in user.",
+        "allowedMemberTypes": ["Application"],
     }
 
 

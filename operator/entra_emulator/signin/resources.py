@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from entra_emulator.constants import (
     GRAPH_APP_ID,
+    HEALTHCARE_APP_ID,
+    HEALTHCARE_DOMAINS,
     MANAGEMENT_APP_ID,
     MANAGEMENT_URLS,
     OIDC_SCOPES,
@@ -110,11 +112,24 @@ def _principal(world: World, audience: str) -> Entity | None:
     for app_id, microsofts in directory.catalogue.items():
         if _normal(audience) in map(_normal, microsofts["identifierUris"]):
             return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(app_id, "appId"))
+    if _is_managed_fhir(audience):
+        return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(HEALTHCARE_APP_ID, "appId"))
     for application in directory.store.find(Kind.APPLICATION, "identifierUris", audience):
         shown = directory.seen(application)
         if shown is not None and audience.casefold() in map(str.casefold, shown["identifierUris"]):
             return directory.lookup(Kind.SERVICE_PRINCIPAL, Key(shown["appId"], "appId"))
     return None
+
+
+def _is_managed_fhir(audience: str) -> bool:
+    """Whether `audience` is the URL of a managed FHIR service: tokens for all are of one API."""
+    parts = urlsplit(_normal(audience))
+    host = parts.hostname or ""
+    return (
+        parts.scheme == "https"
+        and not parts.path
+        and host.endswith(tuple(f".{domain}" for domain in HEALTHCARE_DOMAINS))
+    )
 
 
 def _split(scope: str) -> tuple[str, str]:
