@@ -25,6 +25,11 @@ SERVICE = {
     "fhirServerRef": {"name": "fhir-server"},
     "appRoles": ["globalReader"],
 }
+NO_SERVER = {key: value for key, value in SERVICE.items() if key != "fhirServerRef"}
+ADDRESS = {
+    "url": "https://fhir.hospital.example/r4",
+    "appId": "99999999-9999-4999-8999-999999999999",
+}
 TENANT = {
     "tenantId": "11111111-1111-1111-1111-111111111111",
     "clientId": "22222222-2222-2222-2222-222222222222",
@@ -149,6 +154,9 @@ def additional(**entry):
         CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
         SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
         SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "clinic"}},
+        NO_SERVER | {"fhirServer": ADDRESS},
+        NO_SERVER | {"fhirServer": ADDRESS | {"audience": "api://fhir/x", "tokenVersion": 2}},
+        NO_SERVER | {"fhirServer": ADDRESS | {"audience": ADDRESS["appId"]}},
         RESOURCE | {"resource": RESOURCE["resource"] | {"allowedClients": {
             "namespaces": ["research"], "selector": {"matchLabels": {"team": "research"}},
         }, "deletionProtection": "Enabled"}},
@@ -201,7 +209,6 @@ PINNED = "24c50db1-1e11-4273-b6a0-b697f734bcb4"
 TWIN = scope("y") | {"adminConsentDisplayName": "y", "adminConsentDescription": "y"}
 NO_REDIRECTS = {key: value for key, value in CONFIDENTIAL.items() if key != "redirectUris"}
 NO_ROLES = {key: value for key, value in SERVICE.items() if key != "appRoles"}
-NO_SERVER = {key: value for key, value in SERVICE.items() if key != "fhirServerRef"}
 SPA = {"spa": ["https://spa.clinic.example/"]}
 NATIVE = {"publicClient": ["myapp://auth"]}
 WEB = {"web": ["https://portal.clinic.example/callback"]}
@@ -218,6 +225,24 @@ REFUSED = {
     "fhirServerRef on Resource": (RESOURCE | {"fhirServerRef": {"name": "x"}},
                                   "spec.fhirServerRef", "only be set for type"),
     "no fhirServerRef on Service": (NO_SERVER, "spec.fhirServerRef", "must be set for type"),
+    "fhirServer beside fhirServerRef": (
+        SERVICE | {"fhirServer": ADDRESS}, "spec.fhirServer", "has one FHIR server"),
+    "fhirServer on Resource": (
+        RESOURCE | {"fhirServer": ADDRESS}, "spec.fhirServer", "only be set for type"),
+    "Microsoft Graph as FHIR server": (
+        NO_SERVER | {"fhirServer": ADDRESS | {"appId": "00000003-0000-0000-c000-000000000000"}},
+        "spec.fhirServer.appId", "Microsoft Graph is none"),
+    "an audience with a blank": (
+        NO_SERVER | {"fhirServer": ADDRESS | {"audience": "api://a b"}},
+        "spec.fhirServer.audience", "should match"),
+    "an audience with a template": (
+        NO_SERVER | {"fhirServer": ADDRESS | {"audience": "api://{appId}"}},
+        "spec.fhirServer.audience", "should match"),
+    "an audience that is no URI": (
+        NO_SERVER | {"fhirServer": ADDRESS | {"audience": "fhir"}},
+        "spec.fhirServer.audience", "should match"),
+    "fhirServer without appId": (
+        NO_SERVER | {"fhirServer": {"url": ADDRESS["url"]}}, "spec.fhirServer.appId", "Required"),
     "a server's namespace that is none": (
         SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "a.b"}},
         "spec.fhirServerRef.namespace", "should match"),

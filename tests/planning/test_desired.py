@@ -10,6 +10,7 @@ from fhir_app_operator.planning import desired as module
 from fhir_app_operator.planning.clouds import directory
 from fhir_app_operator.planning.model import PermissionIds, RedirectUris, ResourceAccess
 from fhir_app_operator.planning.secret_data import resolved
+from fhir_app_operator.planning.server import own_server, referenced_server
 from tests.planning.worlds import DIRECTORY, SERVER, TYPES, desired, registration
 
 IDS = PermissionIds(scopes={"user_impersonation": "s"}, app_roles={"globalReader": "r"})
@@ -89,7 +90,7 @@ def test_audience_authority_and_scope_follow_the_servers_token_version(
     server = registration("Resource", resource=fields | ({"identifierUri": uri} if uri else {}))
     own = desired("Resource", resource=server.spec.resource.model_dump(by_alias=True))
     assert resolved(own.connection, "app-9")["FHIR_AUDIENCE"] == audience
-    facts = module.referenced_server(server, "app-9", IDS, frozenset())
+    facts = referenced_server(server, "app-9", IDS, frozenset())
     client = desired("Service", server=facts)
     assert client.connection["FHIR_AUDIENCE"] == audience
     assert client.connection["FHIR_AUTHORITY"] == authority.format(t=DIRECTORY.tenant_id)
@@ -125,7 +126,7 @@ def test_declared_values_are_roles_and_scopes_of_a_server():
 
 def test_a_resource_without_resource_is_invalid():
     with pytest.raises(Invalid):
-        module.own_server(registration("Service"))
+        own_server(registration("Service"))
 
 
 def test_a_client_without_redirects_has_an_empty_list():
@@ -163,7 +164,7 @@ def test_a_backend_service_asks_for_system_roles():
 def test_clients_spell_scopes_as_their_server_does():
     fields = {"url": "https://fhir.clinic.example", "smart": {"scopeEncoding": "Dollar"}}
     ids = PermissionIds(app_roles={"system$*.rs": "r"})
-    server = module.referenced_server(registration("Resource", resource=fields), "a", ids,
+    server = referenced_server(registration("Resource", resource=fields), "a", ids,
                                       frozenset())  # fmt: skip
     wanted = desired("Service", server=server, appRoles=["system/*.rs"])
     assert {access.id for access in wanted.application.resource_access} == {"r"}

@@ -12,7 +12,7 @@ from fhir_app_operator.planning import desired as desired_module
 from fhir_app_operator.planning import federation
 from fhir_app_operator.planning import following as following_module
 from fhir_app_operator.planning.clouds import Directory
-from fhir_app_operator.planning.desired import Defaults, Issuer, Server
+from fhir_app_operator.planning.desired import Defaults, Issuer
 from fhir_app_operator.planning.federation import TokenIssuer
 from fhir_app_operator.planning.forecast import fold
 from fhir_app_operator.planning.model import (
@@ -28,6 +28,7 @@ from fhir_app_operator.planning.model import (
     Registration,
     SecretState,
 )
+from fhir_app_operator.planning.server import Server, own_server
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = Policy()
@@ -97,7 +98,7 @@ def desired(
     kind, server=None, issuer=ISSUER_OF_TOKENS, follows=None, grants=None, policy=None, **spec
 ):
     manifest = registration(kind, **spec)
-    facts = server or (desired_module.own_server(manifest) if kind == "Resource" else SERVER)
+    facts = server or (own_server(manifest) if kind == "Resource" else SERVER)
     asked, outside = manifest.spec.credential, follows
     if asked is not None and asked.federated is not None:
         outside = federation.wanted(

@@ -11,13 +11,15 @@ from functools import partial
 from fhir_app_operator.api.v1alpha1 import AppType, FhirAppRegistration
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
+from fhir_app_operator.controller.unregistered_servers import unregistered
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Invalid, Waiting
 from fhir_app_operator.planning import asked, conditions, desired
 from fhir_app_operator.planning.model import Application
+from fhir_app_operator.planning.server import Server, own_server, referenced_server
 
 
-async def server_of(world: World, work: Pass, connection: Connection) -> desired.Server:
+async def server_of(world: World, work: Pass, connection: Connection) -> Server:
     """Return the FHIR server whose facts `registration` needs: its own, or the referenced one.
 
     Raises:
@@ -27,17 +29,19 @@ async def server_of(world: World, work: Pass, connection: Connection) -> desired
     """
     registration = work.registration
     if registration.spec.type is AppType.RESOURCE:
-        return desired.own_server(registration)
+        return own_server(registration)
+    if registration.spec.fhir_server is not None:
+        return await unregistered(world, work, connection, registration.spec.fhir_server)
     server = await _referenced(world, work)
     _refuse_unready(server, registration)
     declared = desired.declared_values(server, connection.directory.tenant_id)
-    wanted = set(asked.encoded(registration, desired.own_server(server).scope_encoding))
+    wanted = set(asked.encoded(registration, own_server(server).scope_encoding))
     listed = await _listed_server(world, connection, server) if work.settled else None
     if listed is not None and listed.exposes(wanted):
         known = listed
     else:
         known = await _known_server(world, connection, server, wanted)
-    found = desired.referenced_server(server, known.app_id, known.permissions, declared)
+    found = referenced_server(server, known.app_id, known.permissions, declared)
     # Its id in status is a hint: a wrong one makes its own condition wrong, and nothing else.
     own = known.pre_authorized.get(registration.status.app_id or "", frozenset())
     return replace(found, pre_authorized=own)

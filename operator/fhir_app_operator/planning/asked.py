@@ -105,7 +105,7 @@ def asked(
     if registration.spec.type is AppType.RESOURCE:
         return (_openid(others),) if registration.front_door else ()
     wanted, name = encoded(registration, server.scope_encoding), field(registration)
-    on_server = Asked(app_id=server.app_id, name=server.name, server=True)
+    on_server = Asked(app_id=server.app_id, name=server.name, server=server.registered)
     if registration.spec.type is AppType.SERVICE:
         roles = _ids(server, server.permissions.app_roles, wanted, name, "an app role")
         found: tuple[Asked, ...] = (replace(on_server, app_roles=roles),)

@@ -6,7 +6,7 @@ Reads nothing: the tenant, the issuer's facts and the referenced server come in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fhir_app_operator.api.v1alpha1 import (
@@ -16,11 +16,9 @@ from fhir_app_operator.api.v1alpha1 import (
     FhirAppRegistration,
     Grants,
     Resource,
-    ScopeEncoding,
     TenantPolicy,
     UnmanagedPolicy,
 )
-from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning import (
     asked,
     assignments,
@@ -33,7 +31,6 @@ from fhir_app_operator.planning import (
 from fhir_app_operator.planning.clouds import Directory
 from fhir_app_operator.planning.exposure import exposure
 from fhir_app_operator.planning.model import (
-    Api,
     Asked,
     CredentialPolicy,
     Desired,
@@ -51,6 +48,7 @@ from fhir_app_operator.planning.secret_data import (
     CLIENT_ID_KEY,
     TENANT_ID_KEY,
 )
+from fhir_app_operator.planning.server import Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,78 +70,6 @@ class Defaults:
     """What may be granted without an administrator."""
     policy: TenantPolicy | None = None
     """What may be asked for at all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """The FHIR server that tokens are for; what each Secret says about it."""
-
-    name: str
-    url: str
-    identifier_uri: str
-    """May hold `{appId}` for the server's own Secret, never for a client's."""
-    token_version: int
-    audience: str
-    app_id: str = ""
-    permissions: PermissionIds = field(default_factory=PermissionIds)
-    scope_encoding: ScopeEncoding = ScopeEncoding.DOT
-    declared: frozenset[str] = frozenset()
-    """Values that the server's manifest declares, whether the directory shows them yet or not."""
-    pre_authorized: frozenset[str] = frozenset()
-    """Scopes that it lets the client have without anybody's consent."""
-
-    @property
-    def api(self) -> Api:
-        """What its clients can ask it for."""
-        return Api(
-            app_id=self.app_id,
-            name=f"FhirAppRegistration '{self.name}'",
-            permissions=self.permissions,
-            declared=self.declared,
-            scope_encoding=self.scope_encoding,
-            pre_authorized=self.pre_authorized,
-        )
-
-
-def identifier_uri(resource: Resource) -> str:
-    """Return the identifier URI that `resource` asks for, `{appId}` unresolved."""
-    return resource.identifier_uri or resource.url
-
-
-def own_server(registration: FhirAppRegistration) -> Server:
-    """Return the facts of a Resource registration about itself, `{appId}` unresolved.
-
-    Raises:
-        Invalid: it has no `resource`, which the CRD refuses.
-    """
-    resource = registration.spec.resource
-    if resource is None:
-        raise Invalid("`resource` must be set for type Resource: it describes the FHIR server")
-    uri = identifier_uri(resource)
-    version_1 = resource.token_version == 1
-    return Server(
-        name=registration.metadata.name,
-        url=resource.url,
-        identifier_uri=uri,
-        token_version=resource.token_version,
-        audience=uri if version_1 else APP_ID_TEMPLATE,
-        scope_encoding=resource.smart.scope_encoding,
-    )
-
-
-def referenced_server(
-    registration: FhirAppRegistration, app_id: str, ids: PermissionIds, declared: frozenset[str]
-) -> Server:
-    """Return the facts that clients of `registration`, which has client id `app_id`, need."""
-    own = own_server(registration)
-    return replace(
-        own,
-        identifier_uri=own.identifier_uri.replace(APP_ID_TEMPLATE, app_id),
-        audience=own.audience.replace(APP_ID_TEMPLATE, app_id),
-        app_id=app_id,
-        permissions=ids,
-        declared=declared,
-    )
 
 
 def declared_values(registration: FhirAppRegistration, tenant_id: str) -> frozenset[str]:

@@ -41,6 +41,7 @@ from fhir_app_operator.api.v1alpha1.selector import LabelSelector
 from fhir_app_operator.api.v1alpha1.server_reference import (
     AllowedClients,
     DeletionProtection,
+    ServerAddress,
     ServerReference,
 )
 from fhir_app_operator.api.v1alpha1.status import (
@@ -97,6 +98,7 @@ __all__ = [
     "Scopes",
     "SecretKey",
     "SecretPreset",
+    "ServerAddress",
     "ServerReference",
     "Smart",
     "TenantPolicy",

@@ -48,10 +48,15 @@ _has_redirects = "has(self.redirectUris) && "
 FIELDS_BY_TYPE: Final = (
     _needs("resource", "has(self.resource)", _RES,
                        why="it describes the FHIR server"),
-    _only("resource", _RES, why="a client names its server by `fhirServerRef`"),
-    _needs("fhirServerRef", "has(self.fhirServerRef)", _CONF, _PUB, _SVC,
-                       why="it names the registration of the FHIR server to sign in to"),
+    _only("resource", _RES, why="a client names its server by `fhirServerRef` or `fhirServer`"),
+    _needs("fhirServerRef", "has(self.fhirServerRef) || has(self.fhirServer)", _CONF, _PUB, _SVC,
+                       why="it names the registration of the FHIR server to sign in to; "
+                       "`fhirServer` describes one that has none"),
+    rule("!has(self.fhirServerRef) || !has(self.fhirServer)",
+         "`fhirServer` must not be set beside `fhirServerRef`: a client has one FHIR server",
+         field=".fhirServer", reason="FieldValueForbidden"),
     _only("fhirServerRef", _CONF, _PUB, _SVC, why="a FHIR server is not its own client"),
+    _only("fhirServer", _CONF, _PUB, _SVC, why="a FHIR server is not its own client"),
     _only("scopes", _CONF, _PUB, why="delegated permissions need a signed-in user; "
                    "a Service asks for `appRoles`, a Resource exposes `resource.scopes`"),
     _needs("appRoles", "has(self.appRoles)", _SVC,

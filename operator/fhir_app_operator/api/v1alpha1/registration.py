@@ -26,7 +26,7 @@ from fhir_app_operator.api.v1alpha1.schema import (
     rules,
 )
 from fhir_app_operator.api.v1alpha1.secret import SecretReference
-from fhir_app_operator.api.v1alpha1.server_reference import ServerReference
+from fhir_app_operator.api.v1alpha1.server_reference import ServerAddress, ServerReference
 from fhir_app_operator.api.v1alpha1.smart_grammar import UNMIXED, AppRoleValue, ScopeValue
 from fhir_app_operator.api.v1alpha1.status import RegistrationStatus
 from fhir_app_operator.api.v1alpha1.uris import BrowserRedirectUri, NativeRedirectUri
@@ -114,6 +114,10 @@ class RegistrationSpec(ApiModel):
         default=None,
         description="The Resource registration whose audience, authority and permissions the "
         "client uses.",
+    )
+    fhir_server: ServerAddress | None = Field(
+        default=None,
+        description="The FHIR server, instead of `fhirServerRef`, if it has no registration here.",
     )
     scopes: Annotated[tuple[ScopeValue, ...], _PERMISSIONS] | None = Field(
         default=None,

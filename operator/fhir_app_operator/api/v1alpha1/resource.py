@@ -23,7 +23,7 @@ from fhir_app_operator.api.v1alpha1.front_door import FrontDoor
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
 from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, DeletionProtection
-from fhir_app_operator.api.v1alpha1.uris import identifier_rules
+from fhir_app_operator.api.v1alpha1.uris import ServerUrl, identifier_rules
 
 
 def _apart(side: str, preset: str, values: tuple[str, ...]) -> tuple[dict[str, str], ...]:
@@ -82,9 +82,7 @@ class Resource(ApiModel):
             _not_of_smart("appRoles", "SmartBackend", "system", "rs"),
         )
     )  # fmt: skip
-    url: Annotated[
-        str, Field(pattern=r"^https?://[^\s/?#@\"'<>\\]+(/[^\s?#\"'<>\\]*)?$", max_length=255)
-    ] = Field(description="Base URL of the FHIR server.")
+    url: ServerUrl = Field(description="Base URL of the FHIR server.")
     product: Literal["OpenSource"] = Field(
         default="OpenSource", description="Which FHIR server this is."
     )

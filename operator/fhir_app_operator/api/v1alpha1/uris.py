@@ -66,6 +66,11 @@ NativeRedirectUri = Annotated[
 ]
 """A redirect URI of the platform `publicClient`: mobile, desktop, Postman."""
 
+ServerUrl = Annotated[
+    str, Field(pattern=r"^https?://[^\s/?#@\"'<>\\]+(/[^\s?#\"'<>\\]*)?$", max_length=255)
+]
+"""Base URL of a FHIR server."""
+
 
 def identifier_rules(uri: str, guard: str, field: str) -> tuple[dict[str, str], ...]:
     """Return the rules for an identifier URI.

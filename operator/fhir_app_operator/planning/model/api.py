@@ -34,6 +34,8 @@ class Api:
     scope_encoding: ScopeEncoding = ScopeEncoding.DOT
     pre_authorized: frozenset[str] = frozenset()
     """Scopes that it lets the client have without anybody's consent."""
+    registered: bool = True
+    """Whether it is the API of a registration in the tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
