@@ -25,11 +25,29 @@ SERVICE = {
     "fhirServerRef": {"name": "fhir-server"},
     "appRoles": ["globalReader"],
 }
+NO_ROLES = {key: value for key, value in SERVICE.items() if key != "appRoles"}
 NO_SERVER = {key: value for key, value in SERVICE.items() if key != "fhirServerRef"}
 ADDRESS = {
     "url": "https://fhir.hospital.example/r4",
     "appId": "99999999-9999-4999-8999-999999999999",
 }
+PLACE = (
+    "/subscriptions/11111111-2222-4333-8444-555555555555/resourceGroups/clinic/providers/"
+    "Microsoft.HealthcareApis"
+)
+MANAGED = {
+    "type": "Resource",
+    "resource": {
+        "url": "https://clinic-fhir.fhir.azurehealthcareapis.com",
+        "product": "AzureHealthDataServices",
+    },
+}
+
+
+def managed(**resource):
+    return MANAGED | {"resource": MANAGED["resource"] | resource}
+
+
 TENANT = {
     "tenantId": "11111111-1111-1111-1111-111111111111",
     "clientId": "22222222-2222-2222-2222-222222222222",
@@ -154,6 +172,13 @@ def additional(**entry):
         CONFIDENTIAL | {"scopes": ["user_impersonation", "user/*.read", "user/Goal.*"]},
         SERVICE | {"appRoles": ["globalReader", "system/*.rs"]},
         SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "clinic"}},
+        MANAGED,
+        managed(product="AzureApiForFhir", azureResourceId=f"{PLACE}/services/clinic"),
+        managed(azureResourceId=f"{PLACE}/workspaces/clinic/fhirservices/fhir"),
+        managed(application="Own", identifierUri="https://fhir.clinic.example",
+                appRoles={"presets": ["SmartBackend"]}),
+        RESOURCE | {"resource": RESOURCE["resource"] | {"application": "Own"}},
+        NO_ROLES | {"azureRole": "FHIR Data Reader"},
         NO_SERVER | {"fhirServer": ADDRESS},
         NO_SERVER | {"fhirServer": ADDRESS | {"audience": "api://fhir/x", "tokenVersion": 2}},
         NO_SERVER | {"fhirServer": ADDRESS | {"audience": ADDRESS["appId"]}},
@@ -208,7 +233,6 @@ def certificate(**fields):
 PINNED = "24c50db1-1e11-4273-b6a0-b697f734bcb4"
 TWIN = scope("y") | {"adminConsentDisplayName": "y", "adminConsentDescription": "y"}
 NO_REDIRECTS = {key: value for key, value in CONFIDENTIAL.items() if key != "redirectUris"}
-NO_ROLES = {key: value for key, value in SERVICE.items() if key != "appRoles"}
 SPA = {"spa": ["https://spa.clinic.example/"]}
 NATIVE = {"publicClient": ["myapp://auth"]}
 WEB = {"web": ["https://portal.clinic.example/callback"]}
@@ -243,6 +267,47 @@ REFUSED = {
         "spec.fhirServer.audience", "should match"),
     "fhirServer without appId": (
         NO_SERVER | {"fhirServer": {"url": ADDRESS["url"]}}, "spec.fhirServer.appId", "Required"),
+    "Microsoft's application for OpenSource": (
+        RESOURCE | {"resource": RESOURCE["resource"] | {"application": "FirstParty"}},
+        "spec.resource.application", "must be Own for product OpenSource"),
+    "an Azure resource for OpenSource": (
+        RESOURCE | {"resource": RESOURCE["resource"] | {
+            "azureResourceId": f"{PLACE}/services/clinic"}},
+        "spec.resource.azureResourceId", "managed services"),
+    "something else in Azure": (
+        managed(azureResourceId=PLACE.replace("Healthcare", "Storage")),
+        "spec.resource.azureResourceId", "should match"),
+    "azureRole on Resource": (
+        RESOURCE | {"azureRole": "FHIR Data Reader"}, "spec.azureRole", "role of a client"),
+    "an Azure role that is none": (NO_ROLES | {"azureRole": "Owner"}, "spec.azureRole",
+                                   "Unsupported value"),
+    "identifierUri with Microsoft's application": (
+        managed(identifierUri="https://fhir.clinic.example"),
+        "spec.resource.application", "must be left out"),
+    "tokenVersion with Microsoft's application": (
+        managed(tokenVersion=2),
+        "spec.resource.application", "must be left out"),
+    "assignmentRequired with Microsoft's application": (
+        managed(assignmentRequired=True),
+        "spec.resource.application", "must be left out"),
+    "appRoles with Microsoft's application": (
+        managed(appRoles={"presets": ["SmartBackend"]}),
+        "spec.resource.application", "must be left out"),
+    "scopes with Microsoft's application": (
+        managed(scopes={"presets": []}),
+        "spec.resource.application", "must be left out"),
+    "preAuthorizedClients with Microsoft's application": (
+        managed(preAuthorizedClients={"clients": [{"registrationRef": {"name": "portal"}}]}),
+        "spec.resource.application", "must be left out"),
+    "assignments with Microsoft's application": (
+        managed(assignments=[{"principalId": ADDRESS["appId"], "appRoles": ["globalReader"]}]),
+        "spec.resource.application", "must be left out"),
+    "frontDoor with Microsoft's application": (
+        managed(frontDoor={"redirectUris": ["https://proxy.clinic.example/callback"]}),
+        "spec.resource.application", "must be left out"),
+    "smart with Microsoft's application": (
+        managed(smart={"scopeEncoding": "Dollar"}),
+        "spec.resource.application", "must be left out"),
     "a server's namespace that is none": (
         SERVICE | {"fhirServerRef": {"name": "fhir-server", "namespace": "a.b"}},
         "spec.fhirServerRef.namespace", "should match"),
@@ -401,7 +466,7 @@ REFUSED = {
     "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),
     "unknown policy": (RESOURCE | {"deletionPolicy": "Shred"}, "spec.deletionPolicy",
                                   "supported values"),
-    "product of a later version": (resource(product="AzureHealthDataServices"),
+    "product of a later version": (resource(product="SomethingElse"),
                                    "spec.resource.product", "supported values"),
     "token version 3": (resource(tokenVersion=3), "tokenVersion", "supported values"),
     "field of a later version": (CONFIDENTIAL | {"groupMembershipClaims": "All"},
@@ -508,10 +573,11 @@ def test_a_name_that_is_no_secret_label_is_refused(cluster):
     ("before", "after", "field"),
     [
         (CONFIDENTIAL, SERVICE, "`type` must not change"),
+        (MANAGED, managed(application="Own"), "`application` must not change"),
         (CONFIDENTIAL, CONFIDENTIAL | {"tenantRef": {"name": "other"}}, "`tenantRef` must not"),
         (CONFIDENTIAL, CONFIDENTIAL | {"secret": {"name": "other"}}, "`secret.name` must not"),
     ],
-    ids=["type", "tenantRef", "secret"],
+    ids=["type", "application", "tenantRef", "secret"],
 )
 def test_immutable_fields_of_a_registration_stay(cluster, before, after, field):
     name = f"immutable-{field.split('`')[1].replace('.', '-').lower()}"

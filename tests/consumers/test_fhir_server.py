@@ -9,7 +9,7 @@ and an index for an entry of a list.
 import pytest
 
 from fhir_app_operator.planning import secret_data
-from tests.planning.worlds import desired
+from tests.planning.worlds import desired, made
 
 SETTINGS = {
     "Enabled": bool,
@@ -29,7 +29,9 @@ PREFIX = ["FhirServer", "Security"]
 
 
 def written(**spec):
-    return secret_data.data(desired("Resource", secret={"presets": ["FhirServer"]}, **spec), "app")
+    return secret_data.data(
+        desired("Resource", secret={"presets": ["FhirServer"]}, **spec), made("app")
+    )
 
 
 def setting(name):
@@ -61,7 +63,7 @@ def test_the_server_demands_tokens_for_its_own_audience_and_reads_entras_claims(
     data = written()
     root = "FhirServer__Security__"
     assert data[f"{root}Enabled"] == data[f"{root}Authorization__Enabled"] == "true"
-    facts = secret_data.data(desired("Resource"), "app")
+    facts = secret_data.data(desired("Resource"), made("app"))
     assert data[f"{root}Authentication__Audience"] == facts["FHIR_AUDIENCE"]
     assert data[f"{root}Authentication__Authority"] == facts["FHIR_AUTHORITY"]
     assert data[f"{root}Authorization__RolesClaim"] == "roles"

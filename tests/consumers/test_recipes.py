@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fhir_app_operator.planning import secret_data
-from tests.planning.worlds import desired
+from tests.planning.worlds import desired, made
 
 PAGE = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text()
 TYPES = ["Service", "Service", "Resource", "Resource", "Confidential", "Resource"]
@@ -24,7 +24,7 @@ def recipes():
 @pytest.mark.parametrize(("kind", "secret"), list(zip(TYPES, recipes(), strict=True)))
 def test_a_recipe_comes_to_the_keys_that_it_names(kind, secret):
     wanted = desired(kind, secret=secret)
-    keys = secret_data.data(wanted, "app").keys()
+    keys = secret_data.data(wanted, made("app")).keys()
     if wanted.credential:
         keys |= wanted.credential_keys[wanted.credential.type].keys()
     named = {entry["to"] for entry in secret["keys"]}

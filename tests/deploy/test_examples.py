@@ -11,7 +11,7 @@ from fhir_app_operator.api.v1alpha1 import (
 )
 from fhir_app_operator.api.v1alpha1.secret import SecretReference
 from fhir_app_operator.planning import secret_data
-from tests.planning.worlds import desired
+from tests.planning.worlds import desired, made
 
 pytestmark = pytest.mark.control_plane
 
@@ -137,7 +137,7 @@ def test_the_workloads_read_what_their_registrations_write(render):
             spec = document["spec"]
             roles = {"appRoles": ["globalReader"]} if "appRoles" in spec else {}
             wanted = desired(spec["type"], **spec | roles)
-            keys = secret_data.data(wanted, "app").keys()
+            keys = secret_data.data(wanted, made("app")).keys()
             written["secret", document["metadata"]["name"]] = keys
             written["configMap", wanted.config_map] = keys
     read = [

@@ -161,5 +161,5 @@ def test_finding_a_condition():
 def test_consent_is_told_beside_the_others_and_kept_when_it_was_not_read():
     said = reporter().consent("False", "ConsentMissing", "not granted: x")
     assert (said.type, said.status, said.reason) == ("ConsentGranted", "False", "ConsentMissing")
-    assert reporter(previous=(said,)).kept_consent() == (said,)
-    assert reporter().kept_consent() == ()
+    assert reporter(previous=(said,)).kept("ConsentGranted") == (said,)
+    assert reporter().kept("ConsentGranted") == ()

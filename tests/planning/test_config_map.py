@@ -34,7 +34,7 @@ def world(want=None, **observed):
 
 
 def state(wanted, seen, **fields):
-    data = secret_data.data(wanted, seen.application.app_id)
+    data = secret_data.data(wanted, seen)
     return ConfigMapState(**{"ours": True, "data": data} | fields)
 
 
@@ -69,7 +69,7 @@ def test_one_that_differs_is_brought_in_order(fields):
 def test_it_has_the_names_of_the_secret_and_no_credential():
     keys = [{"from": "FHIR_SCOPE", "to": "SCOPE"}, {"from": "AZURE_CLIENT_SECRET", "to": "PASS"}]
     wanted, seen = world(FACTS | {"keys": keys})
-    data = secret_data.data(wanted, seen.application.app_id)
+    data = secret_data.data(wanted, seen)
     assert "SCOPE" in data
     assert not {"FHIR_SCOPE", "PASS", "AZURE_CLIENT_SECRET"} & data.keys()
 

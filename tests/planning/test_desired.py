@@ -8,10 +8,14 @@ from fhir_app_operator.api.v1alpha1 import TenantSpec
 from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.planning import desired as module
 from fhir_app_operator.planning.clouds import directory
-from fhir_app_operator.planning.model import PermissionIds, RedirectUris, ResourceAccess
+from fhir_app_operator.planning.model import (
+    PermissionIds,
+    RedirectUris,
+    ResourceAccess,
+)
 from fhir_app_operator.planning.secret_data import resolved
 from fhir_app_operator.planning.server import own_server, referenced_server
-from tests.planning.worlds import DIRECTORY, SERVER, TYPES, desired, registration
+from tests.planning.worlds import DIRECTORY, SERVER, TYPES, desired, made, registration
 
 IDS = PermissionIds(scopes={"user_impersonation": "s"}, app_roles={"globalReader": "r"})
 
@@ -89,7 +93,7 @@ def test_audience_authority_and_scope_follow_the_servers_token_version(
     fields = {"url": "https://fhir.clinic.example", "tokenVersion": version}
     server = registration("Resource", resource=fields | ({"identifierUri": uri} if uri else {}))
     own = desired("Resource", resource=server.spec.resource.model_dump(by_alias=True))
-    assert resolved(own.connection, "app-9")["FHIR_AUDIENCE"] == audience
+    assert resolved(own.connection, made("app-9"))["FHIR_AUDIENCE"] == audience
     facts = referenced_server(server, "app-9", IDS, frozenset())
     client = desired("Service", server=facts)
     assert client.connection["FHIR_AUDIENCE"] == audience
@@ -99,7 +103,10 @@ def test_audience_authority_and_scope_follow_the_servers_token_version(
 
 def test_the_own_client_id_is_resolved_in_the_keys_that_may_hold_it_only():
     data = {"AZURE_CLIENT_ID": "{appId}", "FHIR_SERVER_URL": "https://x/{appId}"}
-    assert resolved(data, "a") == {"AZURE_CLIENT_ID": "a", "FHIR_SERVER_URL": "https://x/{appId}"}
+    assert resolved(data, made("a")) == {
+        "AZURE_CLIENT_ID": "a",
+        "FHIR_SERVER_URL": "https://x/{appId}",
+    }
 
 
 def test_an_unknown_permission_names_the_field_and_what_there_is():

@@ -8,7 +8,6 @@ import pytest
 from fhir_app_operator.api.v1alpha1 import Condition, CredentialType, Grants
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning import secret_data
-from fhir_app_operator.planning.desired import own_server
 from fhir_app_operator.planning.expectation import rows
 from fhir_app_operator.planning.explain import Facts, Granted, expectation, links, permissions
 from fhir_app_operator.planning.model import (
@@ -20,11 +19,13 @@ from fhir_app_operator.planning.model import (
     PermissionGrant,
     SecretState,
 )
+from fhir_app_operator.planning.server import own_server
 from tests.planning.worlds import (
     FEDERATED,
     NOW,
     SERVER,
     desired,
+    made,
     password,
     registration,
 )
@@ -59,7 +60,7 @@ def facts(kind="Service", *, ready=True, grants=None, more=(), server=SERVER, **
         resource_access=wanted.application.resource_access,
     )  # fmt: skip
     secret = SecretState(
-        ours=True, key_id="k1", data=secret_data.data(wanted, "a"),
+        ours=True, key_id="k1", data=secret_data.data(wanted, made("a")),
         type=CredentialType.CLIENT_SECRET if has_secret else None,
     )  # fmt: skip
     return Facts(
@@ -272,3 +273,22 @@ def test_nothing_is_expected_while_the_references_are_not_known(lost):
     assert expectation(replace(facts(), **{lost: None})) is None
     assert expectation(changed(facts(), application=None)) is None
     assert permissions(replace(facts(), desired=None)) == ()
+
+
+def test_a_managed_server_has_no_application_of_its_own():
+    resource = {
+        "url": "https://clinic-fhir.fhir.azurehealthcareapis.com",
+        "product": "AzureHealthDataServices",
+    }
+    known = facts("Resource", resource=resource)
+    bare = replace(known, observed=replace(known.observed, application=None))
+    link = next(each for each in links(bare) if each.what == "application")
+    assert link.state.startswith("Microsoft's")
+    assert link.remedy == ""
+    assert links(bare)[-1].state == "says what it should"
+
+
+def test_what_a_server_without_registration_expects_is_told_as_well():
+    elsewhere = replace(SERVER, registered=False)
+    found = expectation(facts(server=elsewhere))
+    assert set(found.permissions) == {"globalReader"}

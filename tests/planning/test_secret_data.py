@@ -9,7 +9,7 @@ from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning import secret_data
 from fhir_app_operator.planning.model import NEEDED_OF, PARTS_OF, SecretShape, SecretState
 from fhir_app_operator.planning.model.secret import OWN_NAMES
-from tests.planning.worlds import CERTIFICATE, FEDERATED, SERVER, TYPES, desired
+from tests.planning.worlds import CERTIFICATE, FEDERATED, SERVER, TYPES, desired, made
 
 CLIENT_SECRET, SIGNED = CredentialType.CLIENT_SECRET, CredentialType.CERTIFICATE
 SPRING = "SPRING_SECURITY_OAUTH2_"
@@ -22,7 +22,7 @@ def wanted(kind, *presets, keys=(), **spec):
 
 
 def data(*args, **fields):
-    return secret_data.data(wanted(*args, **fields), "app-9")
+    return secret_data.data(wanted(*args, **fields), made("app-9"))
 
 
 def names(source, *targets):
@@ -36,8 +36,8 @@ def places(*args, kind=CLIENT_SECRET, **fields):
 @pytest.mark.parametrize("kind", TYPES)
 def test_without_a_word_the_secret_has_the_keys_of_the_azure_sdk(kind):
     by_default = desired(kind)
-    assert secret_data.data(by_default, "app-9") == data(kind, "AzureSdk")
-    assert secret_data.data(by_default, "app-9")["AZURE_CLIENT_ID"] == "app-9"
+    assert secret_data.data(by_default, made("app-9")) == data(kind, "AzureSdk")
+    assert secret_data.data(by_default, made("app-9"))["AZURE_CLIENT_ID"] == "app-9"
     clients = OWN_NAMES if kind in ("Confidential", "Service") else {}
     assert by_default.credential_keys == clients
 

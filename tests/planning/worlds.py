@@ -116,6 +116,13 @@ def desired(
     )
 
 
+def made(app_id):
+    """A world in which the application and its service principal are made."""
+    return Observed(
+        application=Application(object_id="o", app_id=app_id), service_principal_id="sp"
+    )
+
+
 def following(fingerprint="ab" * 32, end=NOW + timedelta(days=90)):
     """What a registration wants that follows the certificate of that fingerprint."""
     return Following(

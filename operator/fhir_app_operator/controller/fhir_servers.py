@@ -13,10 +13,16 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.unregistered_servers import unregistered
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Invalid, Waiting
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
+from fhir_app_operator.graph.service_principals import ExposedApi
 from fhir_app_operator.planning import asked, conditions, desired
 from fhir_app_operator.planning.model import Application
-from fhir_app_operator.planning.server import Server, own_server, referenced_server
+from fhir_app_operator.planning.server import (
+    FIRST_PARTY_APP_ID,
+    Server,
+    own_server,
+    referenced_server,
+)
 
 
 async def server_of(world: World, work: Pass, connection: Connection) -> Server:
@@ -24,18 +30,26 @@ async def server_of(world: World, work: Pass, connection: Connection) -> Server:
 
     Raises:
         Waiting: `FhirServerNotFound`, `FhirServerNotReady`.
+        Stalled: `FhirApiNotFound`.
         Invalid: the reference names something else than a server of the same tenant, or what is
             asked for can never be.
     """
     registration = work.registration
     if registration.spec.type is AppType.RESOURCE:
-        return own_server(registration)
+        own = own_server(registration)
+        if not own.registered:
+            await _first_party(connection, frozenset())
+        return own
     if registration.spec.fhir_server is not None:
         return await unregistered(world, work, connection, registration.spec.fhir_server)
     server = await _referenced(world, work)
     _refuse_unready(server, registration)
+    facts = own_server(server)
+    wanted = set(asked.encoded(registration, facts.scope_encoding))
+    if not facts.registered:
+        api = await _first_party(connection, frozenset(wanted))
+        return referenced_server(server, FIRST_PARTY_APP_ID, api.permissions, frozenset())
     declared = desired.declared_values(server, connection.directory.tenant_id)
-    wanted = set(asked.encoded(registration, own_server(server).scope_encoding))
     listed = await _listed_server(world, connection, server) if work.settled else None
     if listed is not None and listed.exposes(wanted):
         known = listed
@@ -43,8 +57,25 @@ async def server_of(world: World, work: Pass, connection: Connection) -> Server:
         known = await _known_server(world, connection, server, wanted)
     found = referenced_server(server, known.app_id, known.permissions, declared)
     # Its id in status is a hint: a wrong one makes its own condition wrong, and nothing else.
-    own = known.pre_authorized.get(registration.status.app_id or "", frozenset())
-    return replace(found, pre_authorized=own)
+    allowed = known.pre_authorized.get(registration.status.app_id or "", frozenset())
+    return replace(found, pre_authorized=allowed)
+
+
+async def _first_party(connection: Connection, values: frozenset[str]) -> ExposedApi:
+    """Return Microsoft's API of all managed FHIR services, as the tenant has it.
+
+    Raises:
+        Stalled: `FhirApiNotFound`.
+    """
+    api = await connection.apis.exposing(FIRST_PARTY_APP_ID, values)
+    if api is None:
+        raise Stalled(
+            "FhirApiNotFound",
+            "the tenant has no service principal of Azure Healthcare APIs, for which the tokens of "
+            f"managed FHIR services are; an administrator makes it: az ad sp create --id "
+            f"{FIRST_PARTY_APP_ID}",
+        )
+    return api
 
 
 async def _referenced(world: World, work: Pass) -> FhirAppRegistration:

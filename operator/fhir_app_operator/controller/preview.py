@@ -100,7 +100,8 @@ async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
     tenant = await references.preconditions(world, work)
     connection = work.connection = await world.connections.get(tenant)
     wanted = work.desired = await references.desired_state(world, work, connection)
-    await observe.observe_entra(world, work, connection)
+    if wanted.own_application:
+        await observe.observe_entra(world, work, connection)
     observe.compare_clocks(world, work, connection)
     actions = forecast(wanted, work.observed, world.clock(), world.policy)
     policy.refuse(wanted, work.observed.application, actions)

@@ -96,7 +96,7 @@ def _content(work: Pass, credential: NewCredential | None) -> Content:
     return Content(
         registration=work.identity,
         name=desired.secret_name,
-        data=secret_data.data(desired, work.known_application().app_id),
+        data=secret_data.data(desired, work.observed),
         credential_keys=desired.credential_keys,
         owned=desired.secret_owned,
         template=desired.secret_template,
@@ -113,7 +113,7 @@ async def write_config_map(world: World, work: Pass, action: WriteConfigMap) -> 
         Stalled: `ConfigMapConflict`.
     """
     desired = work.wanted()
-    data = secret_data.data(desired, work.known_application().app_id)
+    data = secret_data.data(desired, work.observed)
     work.config_map = await world.config_maps.write(
         work.config_map, work.identity, action.name, data, owned=desired.secret_owned
     )

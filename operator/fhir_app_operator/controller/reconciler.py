@@ -145,6 +145,9 @@ class Reconciler:
         except OperatorError:
             await self._keep_credential(work, connection)
             raise
+        if not work.desired.own_application:
+            await self._bring_about(work, connection, work.desired)
+            return
         if not await self._is_still_right(work, connection, work.desired):
             await observe.observe_entra(self._world, work, connection)
             await self._bring_about(work, connection, work.desired)

@@ -28,6 +28,7 @@ from fhir_app_operator.planning import (
     conditions,
     config_map,
     credentials,
+    data_plane,
     federation,
     notices,
     policy,
@@ -68,7 +69,7 @@ def progressing(world: World, work: Pass) -> Status:
     reporter = _reporter(world, work)
     verdict = reporter.progressing("Entra and the Secret are being brought in line")
     status = _status(world, work, verdict, pending=True)
-    return _with_conditions(status, (*reporter.kept_consent(), *reporter.kept_abnormal()))
+    return _with_conditions(status, (*reporter.kept(*conditions.ACCESS), *reporter.kept_abnormal()))
 
 
 def create_requested(world: World, status: Status) -> Status:
@@ -104,6 +105,7 @@ def _warned(world: World, work: Pass, status: Status, error: OperatorError | Non
     """Add what people should know although nothing has failed yet."""
     reporter = _reporter(world, work)
     found = _consent(work, reporter, status)
+    found += _data_plane(work, reporter, status, error)
     invalid = requests.invalid(work.registration.metadata.annotations)
     if invalid:
         found.append(reporter.invalid_request(invalid))
@@ -127,9 +129,23 @@ def _consent(work: Pass, reporter: Reporter, status: Status) -> list[Condition]:
     if conditions.find(status.conditions, conditions.CONSENT) is not None:
         return []
     if not work.consent_read:
-        return list(reporter.kept_consent())
+        return list(reporter.kept(conditions.CONSENT))
     said = work.consent
     return [reporter.consent(said.status, said.reason, said.message)] if said else []
+
+
+def _data_plane(
+    work: Pass, reporter: Reporter, status: Status, error: OperatorError | None
+) -> list[Condition]:
+    """What can be said of access to a managed service; as before while a pass does not succeed."""
+    if conditions.find(status.conditions, conditions.DATA_PLANE) is not None:
+        return []
+    if error is not None or work.desired is None:
+        return list(reporter.kept(conditions.DATA_PLANE))
+    plane, principal = work.desired.data_plane, work.observed.service_principal_id
+    if plane is None or principal is None:
+        return []
+    return [reporter.data_plane(data_plane.message(plane, principal))]
 
 
 def _with_conditions(status: Status, more: tuple[Condition, ...]) -> Status:
@@ -191,8 +207,9 @@ def _status(world: World, work: Pass, verdict: Verdict, *, pending: bool) -> Sta
         updates["missing_since"] = None if seen else work.observed.missing_since
     if work.grants is not None:
         updates["grants"] = consent.as_status(work.grants)
-    if work.desired is not None and work.observed.application is not None:
-        data = resolved(work.desired.connection, work.observed.application.app_id)
+    wanted = work.desired
+    if wanted is not None and (work.observed.application or not wanted.own_application):
+        data = resolved(wanted.connection, work.observed)
         updates |= {
             "audience": data.get("FHIR_AUDIENCE", before.audience),
             "authority": data.get("FHIR_AUTHORITY", before.authority),
@@ -268,5 +285,7 @@ def _order(entry: CredentialStatus) -> tuple[str, float, str]:
 
 def _summary(work: Pass) -> str:
     kind = work.registration.spec.type
+    if work.desired is not None and not work.desired.own_application:
+        return f"Secret '{work.registration.secret_name}' holds what clients need to know"
     what = "the FHIR server's application" if kind is AppType.RESOURCE else f"{kind} client"
     return f"{what} is in place; Secret '{work.registration.secret_name}' holds what it needs"

@@ -24,6 +24,9 @@ EXPIRED: Final = "CredentialExpired"
 
 CONSENT: Final = "ConsentGranted"
 """Beside the others: no health check reads it, and it is there whatever becomes of a pass."""
+DATA_PLANE: Final = "DataPlaneAccess"
+"""The same, for clients of managed services."""
+ACCESS: Final = (CONSENT, DATA_PLANE)
 EXPIRING: Final = "CredentialExpiring"
 INVALID_REQUEST: Final = "InvalidRequest"
 POLICY_VIOLATED: Final = "PolicyViolated"
@@ -160,9 +163,13 @@ class Reporter:
         """Return whether what the manifest asks for is granted."""
         return self._condition(CONSENT, status, reason, message)
 
-    def kept_consent(self) -> tuple[Condition, ...]:
-        """Return what the pass before said about consent, as it is."""
-        return tuple(c for c in self.previous if c.type == CONSENT)
+    def data_plane(self, message: str) -> Condition:
+        """Return that Azure decides about access to the data, which cannot be seen."""
+        return self._condition(DATA_PLANE, "Unknown", "NotVisible", message)
+
+    def kept(self, *kinds: str) -> tuple[Condition, ...]:
+        """Return what the pass before said in conditions of these types, as it is."""
+        return tuple(c for c in self.previous if c.type in kinds)
 
     def kept_abnormal(self) -> tuple[Condition, ...]:
         """Return the warnings of the pass before, as they are."""

@@ -9,7 +9,6 @@ from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.errors import Stalled, Waiting
 from fhir_app_operator.planning import secret_data
 from fhir_app_operator.planning.model import (
-    Application,
     DeleteConfigMap,
     Desired,
     Observed,
@@ -46,9 +45,7 @@ def refuse_foreign(name: str | None, observed: Observed) -> None:
     )
 
 
-def due(
-    desired: Desired, observed: Observed, application: Application
-) -> tuple[WriteConfigMap | DeleteConfigMap, ...]:
+def due(desired: Desired, observed: Observed) -> tuple[WriteConfigMap | DeleteConfigMap, ...]:
     """Return what has to be done about it: the one that status names goes before another comes."""
     recorded = observed.recorded_config_map
     if recorded is not None and recorded != desired.config_map:
@@ -61,7 +58,7 @@ def due(
     same = (
         found.current
         and found.owner_reference == desired.secret_owned
-        and dict(found.data) == secret_data.data(desired, application.app_id)
+        and dict(found.data) == secret_data.data(desired, observed)
     )
     return () if same else (WriteConfigMap(name=desired.config_map, reason="ConfigMapDiffers"),)
 

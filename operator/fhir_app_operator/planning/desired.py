@@ -23,6 +23,7 @@ from fhir_app_operator.planning import (
     asked,
     assignments,
     config_map,
+    data_plane,
     permissions,
     policy,
     requests,
@@ -46,6 +47,8 @@ from fhir_app_operator.planning.secret_data import (
     APP_ID_TEMPLATE,
     AUTHORITY_HOST_KEY,
     CLIENT_ID_KEY,
+    PRINCIPAL_ID_KEY,
+    PRINCIPAL_ID_TEMPLATE,
     TENANT_ID_KEY,
 )
 from fhir_app_operator.planning.server import Server
@@ -136,6 +139,8 @@ def desired(
         application=_with_defaults(application, defaults),
         credential=wanted,
         connection=connection,
+        own_application=spec.type is not AppType.RESOURCE or server.registered,
+        data_plane=data_plane.wanted(registration, server),
         secret_name=registration.secret_name,
         secret_shape=shape,
         credential_keys=secret_data.credential_keys(shape),
@@ -261,6 +266,8 @@ def _connection(
     }
     if smart_scope := asked.smart_scope(registration):
         facts["FHIR_SMART_SCOPE"] = smart_scope
+    if server.managed and registration.spec.type is not AppType.RESOURCE:
+        facts[PRINCIPAL_ID_KEY] = PRINCIPAL_ID_TEMPLATE
     match registration.spec.type:
         case AppType.RESOURCE if registration.front_door:
             return facts | {
@@ -268,6 +275,8 @@ def _connection(
                 "FHIR_TOKEN_URL": tenant.token_url,
                 "FHIR_REDIRECT_URIS": ",".join(registration.front_door),
             }
+        case AppType.RESOURCE if not server.registered:
+            return {key: value for key, value in facts.items() if key != CLIENT_ID_KEY}
         case AppType.RESOURCE:
             return facts
         case AppType.SERVICE:

@@ -14,7 +14,6 @@ from typing import Final
 from fhir_app_operator.api.v1alpha1 import AppType, Condition, CredentialType, FhirAppRegistration
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.planning import conditions, secret_data, smart
-from fhir_app_operator.planning.desired import Server
 from fhir_app_operator.planning.expectation import Expectation
 from fhir_app_operator.planning.model import (
     AppRoleAssignment,
@@ -25,6 +24,7 @@ from fhir_app_operator.planning.model import (
     ResourceAccess,
     WantedGrants,
 )
+from fhir_app_operator.planning.server import FIRST_PARTY_APP_ID, Server
 
 _BY_READY: Final = "the operator sees to it; if it stays, `Ready` says why"
 _TOLD_ELSEWHERE: Final = ("Ready", "Reconciling", "Stalled", conditions.CONSENT)
@@ -107,7 +107,7 @@ def expectation(facts: Facts) -> Expectation | None:
     application, desired, server = facts.observed.application, facts.desired, facts.server
     if desired is None or server is None or application is None:
         return None
-    connection = secret_data.resolved(desired.connection, application.app_id)
+    connection = secret_data.resolved(desired.connection, facts.observed)
     by_type = {AppType.SERVICE: "roles", AppType.RESOURCE: None}
     is_server = facts.registration.spec.type is AppType.RESOURCE
     return Expectation(
@@ -120,7 +120,7 @@ def expectation(facts: Facts) -> Expectation | None:
         permissions={
             value: smart.decode(value, server.scope_encoding)
             for api in desired.asked
-            if api.server
+            if api.app_id == server.app_id
             for value in (*api.app_roles, *api.scopes)
         },
         encoding=server.scope_encoding,
@@ -156,6 +156,9 @@ def _server(facts: Facts) -> Iterator[Link]:
 
 def _application(facts: Facts) -> Iterator[Link]:
     found = facts.observed.application
+    if facts.desired is not None and not facts.desired.own_application:
+        yield Link(what="application", state=f"Microsoft's, {FIRST_PARTY_APP_ID}")
+        return
     if found is not None:
         yield Link(what="application (client id)", state=found.app_id)
         yield Link(what="application (object id)", state=found.object_id)
@@ -212,8 +215,9 @@ def _secret(facts: Facts) -> Link:
         return Link(what=what, state="missing", remedy=_BY_READY)
     if not secret.ours:
         return Link(what=what, state="somebody else's", remedy="name another in `secret.name`")
-    application, desired = facts.observed.application, facts.desired
-    if application and desired and secret.data != secret_data.data(desired, application.app_id):
+    desired = facts.desired
+    made = facts.observed.application or (desired and not desired.own_application)
+    if made and desired and secret.data != secret_data.data(desired, facts.observed):
         return Link(what=what, state="does not say what it should", remedy=_BY_READY)
     return Link(what=what, state="says what it should" if desired else "is there")
 
@@ -238,7 +242,7 @@ def _permissions(facts: Facts, api: Asked) -> Iterator[Permission]:
             granted = _granted(facts, api, kind, value)
             remedy = _remedy(facts, api, value, granted) if asked else _BY_READY
             shown = value
-            if api.server and facts.server is not None:
+            if facts.server is not None and api.app_id == facts.server.app_id:
                 shown = smart.decode(value, facts.server.scope_encoding)
             yield Permission(
                 value=shown, kind=kind, api=api.name, is_asked=asked, granted=granted,

@@ -106,9 +106,9 @@ def fold(  # noqa: C901, PLR0911, PLR0912 - one short arm for each action
         case SetFederatedIdentityCredential():
             return replace(observed, application=app.with_federated(action.credential))
         case WriteSecret():
-            return replace(observed, secret=_written(desired, observed, app, action, now))
+            return replace(observed, secret=_written(desired, observed, action, now))
         case WriteConfigMap():
-            data = secret_data.data(desired, app.app_id)
+            data = secret_data.data(desired, observed)
             made = ConfigMapState(ours=True, owner_reference=desired.secret_owned, data=data)
             return replace(observed, config_map=made)
         case DeleteConfigMap():
@@ -137,7 +137,7 @@ def _issued(
     return replace(
         observed,
         application=app.with_credential(credential),
-        secret=_holding(desired, app, credential, action.nonce, now),
+        secret=_holding(desired, observed, credential, action.nonce, now),
         intent=Intent(nonce=action.nonce, requested_at=now, type=credential.type),
     )
 
@@ -148,16 +148,16 @@ def _followed(
     wanted = action.certificate
     name = desired.registration.credential_name(wanted.nonce)
     key = KeyCredential(key_id=action.key_id, display_name=name, start=now, end=wanted.end)
-    secret = _holding(desired, app, key, wanted.nonce, now)
+    secret = _holding(desired, observed, key, wanted.nonce, now)
     app = app.without_credential(action.key_id).with_credential(key)
     return replace(observed, application=app, secret=secret)
 
 
 def _holding(
-    desired: Desired, app: Application, credential: DatedCredential, nonce: str, now: datetime
+    desired: Desired, observed: Observed, credential: DatedCredential, nonce: str, now: datetime
 ) -> SecretState:
     return replace(
-        _published(desired, app, now),
+        _published(desired, observed, now),
         type=credential.type,
         credential_keys=desired.credential_keys[credential.type],
         holds_credential=True,
@@ -167,23 +167,23 @@ def _holding(
     )
 
 
-def _published(desired: Desired, app: Application, now: datetime) -> SecretState:
+def _published(desired: Desired, observed: Observed, now: datetime) -> SecretState:
     """The Secret as a publication at `now` leaves it, but for the credential."""
     return SecretState(
         ours=True,
         owner_reference=desired.secret_owned,
         template=desired.secret_template,
-        data=secret_data.data(desired, app.app_id),
+        data=secret_data.data(desired, observed),
         credential_intact=True,
         written_at=now,
     )
 
 
 def _written(
-    desired: Desired, observed: Observed, app: Application, action: WriteSecret, now: datetime
+    desired: Desired, observed: Observed, action: WriteSecret, now: datetime
 ) -> SecretState:
     if action.federated:
-        return replace(_published(desired, app, now), type=CredentialType.FEDERATED_IDENTITY)
+        return replace(_published(desired, observed, now), type=CredentialType.FEDERATED_IDENTITY)
     before = observed.secret or SecretState(ours=True)
     keep = desired.credential is not None
     moved = keep and before.type is not None and before.credential_intact
@@ -192,7 +192,7 @@ def _written(
         current=True,
         owner_reference=desired.secret_owned,
         template=desired.secret_template,
-        data=secret_data.data(desired, app.app_id),
+        data=secret_data.data(desired, observed),
         credential_keys=desired.credential_keys[before.type]
         if moved and before.type
         else before.credential_keys,

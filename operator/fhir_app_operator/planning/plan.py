@@ -87,6 +87,8 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     """
     refuse_foreign_secret(desired.secret_name, observed)
     config_map.refuse_foreign(desired.config_map, observed)
+    if not desired.own_application:
+        return _secret(desired, observed) or config_map.due(desired, observed)
     application = observed.application
     if application is None:
         return _missing_application(desired, observed)
@@ -94,14 +96,14 @@ def plan(desired: Desired, observed: Observed, now: datetime, policy: Policy) ->
     steps: tuple[Callable[[], tuple[Action, ...]], ...] = (
         partial(_service_principal, desired, observed),
         partial(_differences, desired, observed, application),
-        partial(_skew, desired, observed, policy, application),
+        partial(_skew, desired, observed, policy),
         # First what must go, so that issues that fail again and again cannot pile up.
         partial(_revocations, desired, observed, now, policy),
         partial(_credential, desired, observed, now, policy),
         partial(following.due, desired, observed, now, policy),
         partial(federation.missing, desired, observed),
-        partial(_secret, desired, observed, application),
-        partial(config_map.due, desired, observed, application),
+        partial(_secret, desired, observed),
+        partial(config_map.due, desired, observed),
     )
     return next((actions for step in steps if (actions := step())), ())
 
@@ -304,9 +306,7 @@ def _later(issue: issuance.Issue, now: datetime) -> tuple[Action, ...]:
     )
 
 
-def _skew(
-    desired: Desired, observed: Observed, policy: Policy, application: Application
-) -> tuple[Action, ...]:
+def _skew(desired: Desired, observed: Observed, policy: Policy) -> tuple[Action, ...]:
     """Repair what needs no clock; a wrong one must neither issue nor retire anything.
 
     Nor may it take the Secret's credential away: the overlap would be counted from a wrong moment.
@@ -314,7 +314,7 @@ def _skew(
     frozen = skewed(observed, policy)
     if desired.credential is None or frozen is None:
         return ()
-    repair = () if observed.secret is None else _secret(desired, observed, application)
+    repair = () if observed.secret is None else _secret(desired, observed)
     if not repair or any(write.federated for write in repair):
         raise frozen
     return repair
@@ -335,16 +335,14 @@ def skewed(observed: Observed, policy: Policy) -> Waiting | None:
     )
 
 
-def _secret(
-    desired: Desired, observed: Observed, application: Application
-) -> tuple[WriteSecret, ...]:
+def _secret(desired: Desired, observed: Observed) -> tuple[WriteSecret, ...]:
     secret = observed.secret
     federated = isinstance(desired.credential, Federation)
     if secret is None:
         return (WriteSecret(reason="SecretMissing", federated=federated),)
     if federated and not credentials.is_federated(secret):
         return (WriteSecret(reason="CredentialTypeChanged", federated=True),)
-    wanted = secret_data.data(desired, application.app_id)
+    wanted = secret_data.data(desired, observed)
     unwanted = secret.holds_credential and desired.credential is None
     unwanted = unwanted or not secret_data.is_placed(desired, secret)
     moved = secret.owner_reference != desired.secret_owned

@@ -25,6 +25,7 @@ from fhir_app_operator.planning.model import (
     PARTS_OF,
     CredentialKeys,
     Desired,
+    Observed,
     SecretShape,
     SecretState,
 )
@@ -39,6 +40,14 @@ APP_ID_TEMPLATE: Final = "{appId}"
 AUTHORITY_HOST_KEY: Final = "AZURE_AUTHORITY_HOST"
 CLIENT_ID_KEY: Final = "AZURE_CLIENT_ID"
 TENANT_ID_KEY: Final = "AZURE_TENANT_ID"
+PRINCIPAL_ID_KEY: Final = "AZURE_PRINCIPAL_ID"
+"""Object id of the client's service principal, which Azure RBAC goes by; azd's name for it."""
+PRINCIPAL_ID_TEMPLATE: Final = "{servicePrincipalId}"
+_OWN: Final = {
+    CLIENT_ID_KEY: APP_ID_TEMPLATE, "FHIR_AUDIENCE": APP_ID_TEMPLATE,
+    PRINCIPAL_ID_KEY: PRINCIPAL_ID_TEMPLATE,
+}  # fmt: skip
+"""The facts that hold an id of the registration's own, and the word that stands for it."""
 _LISTED: Final = 40
 """How many names a message lists."""
 _CLIENTS: Final = (AppType.CONFIDENTIAL, AppType.SERVICE)
@@ -54,18 +63,21 @@ Facts = Mapping[str, str]
 T = TypeVar("T")
 
 
-def resolved(connection: Facts, app_id: str) -> dict[str, str]:
-    """Return the facts about the application that got client id `app_id`."""
-    own = {CLIENT_ID_KEY, "FHIR_AUDIENCE"}
+def resolved(connection: Facts, observed: Observed) -> dict[str, str]:
+    """Return the facts, with the ids that the directory gave."""
+    ids = {
+        APP_ID_TEMPLATE: observed.application.app_id if observed.application else "",
+        PRINCIPAL_ID_TEMPLATE: observed.service_principal_id or "",
+    }
     return {
-        key: value.replace(APP_ID_TEMPLATE, app_id) if key in own else value
+        key: value.replace(_OWN[key], ids[_OWN[key]]) if key in _OWN else value
         for key, value in connection.items()
     }
 
 
-def data(desired: Desired, app_id: str) -> dict[str, str]:
-    """Return the Secret's data without the credential, for the application `app_id`."""
-    return render(desired.secret_shape, resolved(desired.connection, app_id))
+def data(desired: Desired, observed: Observed) -> dict[str, str]:
+    """Return the Secret's data without the credential, with the ids that the directory gave."""
+    return render(desired.secret_shape, resolved(desired.connection, observed))
 
 
 def shape(registration: FhirAppRegistration, credential: CredentialType | None) -> SecretShape:

@@ -6,6 +6,7 @@ From its own registration, from the one that a client refers to, or from the cli
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fhir_app_operator.api.v1alpha1 import (
     FhirAppRegistration,
@@ -13,9 +14,13 @@ from fhir_app_operator.api.v1alpha1 import (
     ScopeEncoding,
     ServerAddress,
 )
+from fhir_app_operator.api.v1alpha1.well_known import WELL_KNOWN_APP_IDS, WellKnownApi
 from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning.model import Api, PermissionIds
 from fhir_app_operator.planning.secret_data import APP_ID_TEMPLATE
+
+FIRST_PARTY_APP_ID: Final = WELL_KNOWN_APP_IDS[WellKnownApi.AZURE_HEALTHCARE_APIS]
+"""The application of all managed FHIR services, the same in every tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +42,28 @@ class Server:
     """Scopes that it lets the client have without anybody's consent."""
     registered: bool = True
     """Whether its application is that of a registration."""
+    managed: bool = False
+    """Whether it is a managed service of Azure's, whose data only Azure RBAC opens."""
+    azure_resource_id: str | None = None
 
     @property
     def api(self) -> Api:
         """What its clients can ask it for."""
         return Api(
             app_id=self.app_id,
-            name=f"FhirAppRegistration '{self.name}'" if self.registered else f"API {self.app_id}",
+            name=self._api_name,
             permissions=self.permissions,
             declared=self.declared,
             scope_encoding=self.scope_encoding,
             pre_authorized=self.pre_authorized,
             registered=self.registered,
         )
+
+    @property
+    def _api_name(self) -> str:
+        if self.app_id == FIRST_PARTY_APP_ID:
+            return "Azure Healthcare APIs"
+        return f"FhirAppRegistration '{self.name}'" if self.registered else f"API {self.app_id}"
 
 
 def identifier_uri(resource: Resource) -> str:
@@ -75,6 +89,10 @@ def own_server(registration: FhirAppRegistration) -> Server:
         token_version=resource.token_version,
         audience=uri if version_1 else APP_ID_TEMPLATE,
         scope_encoding=resource.smart.scope_encoding,
+        registered=resource.has_own_application,
+        app_id="" if resource.has_own_application else FIRST_PARTY_APP_ID,
+        managed=resource.is_managed,
+        azure_resource_id=resource.azure_resource_id,
     )
 
 
@@ -109,4 +127,5 @@ def unregistered_server(address: ServerAddress, ids: PermissionIds) -> Server:
         app_id=address.app_id,
         permissions=ids,
         registered=False,
+        managed=address.app_id == FIRST_PARTY_APP_ID,
     )

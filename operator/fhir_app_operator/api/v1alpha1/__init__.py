@@ -26,6 +26,7 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Smart,
 )
 from fhir_app_operator.api.v1alpha1.grants import Consent, Grants
+from fhir_app_operator.api.v1alpha1.managed import AzureRole, Product, ServerApplication
 from fhir_app_operator.api.v1alpha1.policy import TenantPolicy
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClient, PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.registration import (
@@ -65,6 +66,7 @@ __all__ = [
     "AppRolePreset",
     "AppRoles",
     "AppType",
+    "AzureRole",
     "Binding",
     "Certificate",
     "ClientSecret",
@@ -89,6 +91,7 @@ __all__ = [
     "PendingCredential",
     "PreAuthorizedClient",
     "PreAuthorizedClients",
+    "Product",
     "RedirectUris",
     "RegistrationSpec",
     "RegistrationStatus",
@@ -99,6 +102,7 @@ __all__ = [
     "SecretKey",
     "SecretPreset",
     "ServerAddress",
+    "ServerApplication",
     "ServerReference",
     "Smart",
     "TenantPolicy",

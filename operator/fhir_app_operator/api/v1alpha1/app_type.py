@@ -59,8 +59,10 @@ FIELDS_BY_TYPE: Final = (
     _only("fhirServer", _CONF, _PUB, _SVC, why="a FHIR server is not its own client"),
     _only("scopes", _CONF, _PUB, why="delegated permissions need a signed-in user; "
                    "a Service asks for `appRoles`, a Resource exposes `resource.scopes`"),
-    _needs("appRoles", "has(self.appRoles)", _SVC,
-                       why="a service gets in with app roles only"),
+    _needs("appRoles", "has(self.appRoles) || has(self.azureRole)", _SVC,
+                       why="a service gets in with app roles only; for a managed FHIR service, "
+                       "`azureRole` does instead"),
+    _only("azureRole", _CONF, _PUB, _SVC, why="it is the role of a client"),
     _only("appRoles", _SVC, why="a user's client asks for `scopes`, "
                    "a Resource exposes `resource.appRoles`"),
     _only("additionalPermissions", _CONF, _PUB, _SVC, why="a FHIR server signs in nowhere"),

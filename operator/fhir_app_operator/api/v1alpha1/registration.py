@@ -16,6 +16,7 @@ from fhir_app_operator.api.v1alpha1.app_type import FIELDS_BY_TYPE, AppType
 from fhir_app_operator.api.v1alpha1.credential import Credential
 from fhir_app_operator.api.v1alpha1.exposure import USER_IMPERSONATION
 from fhir_app_operator.api.v1alpha1.grants import Consent
+from fhir_app_operator.api.v1alpha1.managed import AzureRole
 from fhir_app_operator.api.v1alpha1.resource import Resource
 from fhir_app_operator.api.v1alpha1.schema import (
     LIST_SET,
@@ -142,6 +143,12 @@ class RegistrationSpec(ApiModel):
         description="`Admin`: an administrator consents to the delegated permissions for all "
         "users, or the operator where the tenant's `grants` allow it. Default: `None`, each user "
         "is asked.",
+    )
+    azure_role: AzureRole | None = Field(
+        default=None,
+        description="For a managed FHIR service: the Azure RBAC role that the client needs, or its "
+        "users. Default: `FHIR SMART User` with SMART scopes, else `FHIR Data Contributor`. An "
+        "administrator assigns it; the condition `DataPlaneAccess` has the command.",
     )
     redirect_uris: RedirectUris | None = Field(
         default=None, description="Where users return to after the sign-in."

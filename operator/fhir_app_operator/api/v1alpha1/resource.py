@@ -20,6 +20,12 @@ from fhir_app_operator.api.v1alpha1.exposure import (
     Smart,
 )
 from fhir_app_operator.api.v1alpha1.front_door import FrontDoor
+from fhir_app_operator.api.v1alpha1.managed import (
+    MANAGED_RULES,
+    AzureResourceId,
+    Product,
+    ServerApplication,
+)
 from fhir_app_operator.api.v1alpha1.pre_authorized import PreAuthorizedClients
 from fhir_app_operator.api.v1alpha1.schema import ApiModel, rule, rules
 from fhir_app_operator.api.v1alpha1.server_reference import AllowedClients, DeletionProtection
@@ -77,14 +83,27 @@ class Resource(ApiModel):
             *_apart("appRoles", "FhirProxy", FHIR_PROXY_ROLES),
             *_apart("scopes", "UserImpersonation", (USER_IMPERSONATION,)),
             *_apart("scopes", "SmartContext", SMART_CONTEXT),
+            *MANAGED_RULES,
             _not_of_smart("scopes", "SmartV1", "patient|user", "read|write"),
             _not_of_smart("scopes", "SmartV2", "patient|user", "cruds|rs|r|s"),
             _not_of_smart("appRoles", "SmartBackend", "system", "rs"),
         )
     )  # fmt: skip
     url: ServerUrl = Field(description="Base URL of the FHIR server.")
-    product: Literal["OpenSource"] = Field(
-        default="OpenSource", description="Which FHIR server this is."
+    product: Product = Field(
+        default=Product.OPEN_SOURCE,
+        description="Which FHIR server this is. Azure API for FHIR is retired since 2026-09-30.",
+    )
+    application: ServerApplication | None = Field(
+        default=None,
+        description="`Own`: an application of the server's own. `FirstParty`: Microsoft's, which "
+        "serves all managed FHIR services; nothing is made for the server but its Secret. Default: "
+        "`Own` for OpenSource, else `FirstParty`; `Own` is for SMART on FHIR there.",
+    )
+    azure_resource_id: AzureResourceId | None = Field(
+        default=None,
+        description="Resource id of the managed service in Azure, for the command in the condition "
+        "`DataPlaneAccess`.",
     )
     identifier_uri: Annotated[str, Field(min_length=7, max_length=255)] | None = Field(
         default=None,
@@ -139,3 +158,15 @@ class Resource(ApiModel):
         description="`Enabled`: the deletion of this registration waits while others refer to it; "
         "not with `deletionPolicy: Orphan`.",
     )
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether it is one of Azure's services, whose data only Azure RBAC opens."""
+        return self.product is not Product.OPEN_SOURCE
+
+    @property
+    def has_own_application(self) -> bool:
+        """Whether an application is made for it."""
+        if self.application is None:
+            return not self.is_managed
+        return self.application is ServerApplication.OWN

@@ -50,6 +50,7 @@ from fhir_app_operator.planning.model.credential import (
     PasswordCredential,
     Requests,
 )
+from fhir_app_operator.planning.model.data_plane import DataPlane
 from fhir_app_operator.planning.model.grant import (
     AppRoleAssignment,
     AssignAppRole,
@@ -115,6 +116,7 @@ __all__ = [
     "CreateServicePrincipal",
     "CredentialKeys",
     "CredentialPolicy",
+    "DataPlane",
     "DatedCredential",
     "DeleteApplication",
     "DeleteConfigMap",

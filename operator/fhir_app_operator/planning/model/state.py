@@ -10,6 +10,7 @@ from fhir_app_operator.api.v1alpha1 import CredentialType
 from fhir_app_operator.planning.model.api import Asked
 from fhir_app_operator.planning.model.application import Application, DesiredApplication
 from fhir_app_operator.planning.model.credential import CredentialPolicy, Intent, Requests
+from fhir_app_operator.planning.model.data_plane import DataPlane
 from fhir_app_operator.planning.model.grant import DesiredGrants
 from fhir_app_operator.planning.model.identity import Registration
 from fhir_app_operator.planning.model.secret import OWN_NAMES, CredentialKeys, SecretShape
@@ -75,11 +76,15 @@ class Desired:
     credential: CredentialPolicy | None
     """None: the type has no credential, its Secret must not hold one."""
     connection: Mapping[str, str]
-    """What a workload must know, without the credential; `{appId}` is the own client id."""
+    """What a workload must know, without the credential; `{appId}` is the own client id,
+    `{servicePrincipalId}` the object id of the own service principal."""
     secret_name: str
     secret_shape: SecretShape = field(default_factory=SecretShape)
     credential_keys: CredentialKeys = field(default_factory=lambda: OWN_NAMES)
     """Where the credential stands in the Secret, by its type."""
+    own_application: bool = True
+    """False: nothing is made in the directory, tokens are for Microsoft's application."""
+    data_plane: DataPlane | None = None
     secret_owned: bool = True
     """False while the policy is Orphan: Secret and ConfigMap must outlive the registration."""
     secret_template: SecretTemplate = field(default_factory=SecretTemplate)
