@@ -163,3 +163,12 @@ def test_consent_is_told_beside_the_others_and_kept_when_it_was_not_read():
     assert (said.type, said.status, said.reason) == ("ConsentGranted", "False", "ConsentMissing")
     assert reporter(previous=(said,)).kept("ConsentGranted") == (said,)
     assert reporter().kept("ConsentGranted") == ()
+
+
+def test_a_narrower_policy_is_told_as_a_warning_that_goes_with_its_cause():
+    warning = reporter().policy_violated("scope 'x'")
+    assert (warning.type, warning.status, warning.reason) == (
+        "PolicyViolated", "True", "PolicyViolation",
+    )  # fmt: skip
+    assert "scope 'x'; it is left as it is" in warning.message
+    assert "PolicyViolated" not in summary(reporter((warning,)).succeeded("in place"))

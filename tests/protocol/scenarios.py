@@ -181,6 +181,44 @@ def uid_of(start):
     return start.kube.objects[path]["metadata"]["uid"]
 
 
+def _lets_grant(world):
+    """Let the operator assign the app roles of the servers here."""
+    world.permit("AppRoleAssignment.ReadWrite.All", "Application.Read.All")
+    world.edit_tenant(
+        grants={"appRoleAssignments": "Enabled", "allowed": [{"appRoles": ["global*"]}]}
+    )
+
+
+@functools.cache
+def with_leave_to_grant():
+    """A server in a tenant that lets the operator assign app roles."""
+    return prepared(with_server, _lets_grant, lambda _world: True, rest=HOUR)
+
+
+@functools.cache
+def with_grant():
+    """A client in use whose app role the operator assigned."""
+    return prepared(
+        with_leave_to_grant, lambda world: world.register("service", **SPECS["service"]),
+        _holds("globalReader"), rest=DAY,
+    )  # fmt: skip
+
+
+def _holds(*values):
+    """Whether the client is ready and holds just those roles, all of them accounted for."""
+
+    def goal(world):
+        held = world.granted("service")
+        account = {
+            role
+            for each in (world.registration("service").get("status") or {}).get("grants") or ()
+            for role in each["appRoles"]
+        }
+        return world.is_ready("service") and held.values == set(values) and account == held.ids
+
+    return goal
+
+
 # ---- the stories
 
 
@@ -387,6 +425,17 @@ SCENARIOS = {
         Scenario(
             name="remove roles and scopes", start=with_wide_server, act=_narrow, goal=_is_narrow,
             heals=RESYNC * 1.1 + HOUR,  # a late list brings them back, disabled, until then
+        ),
+        Scenario(
+            name="grant", start=with_leave_to_grant,
+            act=lambda world: world.register("service", **SPECS["service"]),
+            goal=_holds("globalReader"), issues=1,
+            lag=timedelta(seconds=1),  # the next process sees what the dead one granted
+        ),
+        Scenario(
+            name="another grant", start=with_grant,
+            act=lambda world: world.edit("service", appRoles=["globalWriter"]),
+            goal=_holds("globalWriter"),
         ),
         Scenario(
             name="ConfigMap", start=with_service, act=_with_config_map("facts"),

@@ -11,7 +11,9 @@ from datetime import timedelta
 
 import structlog
 
-from entra_emulator import seeds
+from entra_emulator import GRAPH_APP_ID, OPERATOR_CLIENT_ID, seeds
+from entra_emulator.directory import permissions
+from entra_emulator.directory.directory import Key
 from fhir_app_operator.api import names
 from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import requests
@@ -235,7 +237,34 @@ class World:
         documents = [entity.document for entity in self.live_applications(name)]
         return [c for d in documents for c in (*d["passwordCredentials"], *d["keyCredentials"])]
 
+    def granted(self, name):
+        """The app roles that the service principal of a registration holds."""
+        directory, found = self.cloud.directory, Granted(set(), set())
+        for application in self.live_applications(name):
+            for principal in self.cloud.principals(application.document["appId"]):
+                for entity in permissions.assignments_to(directory, principal.id):
+                    key = Key(entity.document["resourceId"])
+                    resource = directory.primary("servicePrincipal", key)
+                    role_id = entity.document["appRoleId"]
+                    roles = directory.primary_view(resource)["appRoles"]
+                    found.ids.add(role_id)
+                    found.values.update(r["value"] for r in roles if r["id"] == role_id)
+        return found
+
     # ---- what people do: not counted, never struck
+
+    def permit(self, *permissions_of_graph):
+        """Give the operator's own application further permissions of Microsoft Graph."""
+        directory = self.cloud.directory
+        operator, graph = (
+            directory.primary("servicePrincipal", Key(app_id, "appId"))
+            for app_id in (OPERATOR_CLIENT_ID, GRAPH_APP_ID)
+        )
+        seeds._grant(directory, operator, graph, permissions_of_graph)
+
+    def edit_tenant(self, **spec):
+        path = f"/apis/{names.API_VERSION}/entratenants/default"
+        return self.ask("PATCH", path, {"spec": spec})
 
     def change_application(self, name, change):
         """Let a person change the document of an application in the portal."""
@@ -315,6 +344,14 @@ class World:
 
 
 @dataclass(frozen=True)
+class Granted:
+    """App roles, by id and by value."""
+
+    ids: set
+    values: set
+
+
+@dataclass(frozen=True)
 class _HumanRequest:
     method: str
     path: str
@@ -324,8 +361,6 @@ class _HumanRequest:
 
 
 def _by_app_id(app_id):
-    from entra_emulator.directory.directory import Key
-
     return Key(app_id, "appId")
 
 
