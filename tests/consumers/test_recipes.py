@@ -10,8 +10,20 @@ from fhir_app_operator.planning import secret_data
 from tests.planning.worlds import desired, made
 
 PAGE = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text()
-TYPES = ["Service", "Service", "Resource", "Resource", "Confidential", "Resource"]
-"""Of the registrations, as the page has them; the fifth is Blaze's frontend."""
+DOOR = {
+    "url": "https://proxy.clinic.example",
+    "frontDoor": {"redirectUris": ["https://proxy.clinic.example/.auth/login/aad/callback"]},
+}
+MANIFESTS = [
+    ("Service", {}),
+    ("Resource", {"resource": DOOR}),
+    ("Service", {}),
+    ("Resource", {}),
+    ("Resource", {}),
+    ("Confidential", {}),
+    ("Resource", {}),
+]
+"""The registrations, as the page has them; the last but one is Blaze's frontend."""
 
 
 def recipes():
@@ -21,9 +33,10 @@ def recipes():
         yield from (document["secret"] for document in yaml.safe_load_all(block))
 
 
-@pytest.mark.parametrize(("kind", "secret"), list(zip(TYPES, recipes(), strict=True)))
-def test_a_recipe_comes_to_the_keys_that_it_names(kind, secret):
-    wanted = desired(kind, secret=secret)
+@pytest.mark.parametrize(("manifest", "secret"), list(zip(MANIFESTS, recipes(), strict=True)))
+def test_a_recipe_comes_to_the_keys_that_it_names(manifest, secret):
+    kind, spec = manifest
+    wanted = desired(kind, secret=secret, **spec)
     keys = secret_data.data(wanted, made("app")).keys()
     if wanted.credential:
         keys |= wanted.credential_keys[wanted.credential.type].keys()

@@ -55,6 +55,14 @@ def test_the_fhir_server_gets_its_environment():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("preset", "key"), [("Spring", "AZURE_CLIENT_SECRET"),
+                                             ("ServiceBinding", "client-secret")])  # fmt: skip
+def test_the_secret_of_a_front_door_makes_no_half_client_for_spring(preset, key):
+    door = {"redirectUris": ["https://proxy.example/.auth/login/aad/callback"]}
+    resource = {"url": "https://fhir.example", "frontDoor": door}
+    assert places("Resource", preset, resource=resource) == {key: "AZURE_CLIENT_SECRET"}
+
+
 @pytest.mark.parametrize("preset", ["FhirServer", "Spring", "ServiceBinding"])
 def test_an_audience_made_of_the_own_client_id_is_resolved_under_every_name(preset):
     resource = {"url": "https://fhir.example", "identifierUri": "api://{appId}"}

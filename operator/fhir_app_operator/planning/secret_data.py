@@ -137,7 +137,7 @@ def check(wanted: SecretShape, facts: Facts) -> None:
     plain, places = render(wanted, facts), credential_keys(wanted)
     written = {key for preset in wanted.presets for key in _FACTS_FOR[preset](wanted, facts)}
     parts = {part for kind in places for part in PARTS_OF[kind]}
-    named = {key for preset in wanted.presets for key in _PARTS_FOR[preset]} if parts else set()
+    named = {key for each in _named_parts(wanted) for key in each} if parts else set()
     known = written | facts.keys() | parts | named
     for index, entry in enumerate(wanted.keys):
         if entry.source not in known:
@@ -163,11 +163,7 @@ def is_placed(desired: Desired, secret: SecretState) -> bool:
 
 def _places(wanted: SecretShape, kind: CredentialType) -> dict[str, str]:
     parts = {part: part for part in PARTS_OF[kind]}
-    written = {
-        key: part
-        for key, part in merged(_PARTS_FOR[preset] for preset in wanted.presets).items()
-        if part in parts
-    }
+    written = {key: part for key, part in merged(_named_parts(wanted)).items() if part in parts}
     found = _renamed(written, parts, wanted.keys)
     followed = wanted.followed and kind is CredentialType.CERTIFICATE
     for part in (*NEEDED_OF[kind], *((THUMBPRINT_KEY,) if followed else ())):
@@ -180,6 +176,17 @@ def _places(wanted: SecretShape, kind: CredentialType) -> dict[str, str]:
             )
         _put(found, part, part)
     return found
+
+
+def _named_parts(wanted: SecretShape) -> Iterable[Mapping[str, str]]:
+    """By preset, the names that it has for parts of the credential.
+
+    `Spring` has none for a Resource: what is behind a front door is no client, and Spring Boot does
+    not start with half of one.
+    """
+    server = wanted.type is AppType.RESOURCE
+    for preset in wanted.presets:
+        yield {} if server and preset is SecretPreset.SPRING else _PARTS_FOR[preset]
 
 
 def _renamed(
