@@ -4,6 +4,7 @@ import pytest
 
 from entra_emulator import OPERATOR_CLIENT_ID
 from entra_emulator.directory import permissions
+from entra_emulator.seeds import ALICE
 from tests.controller.test_grants import CONSENT, ROLES, ids, opt_in, permit, principal_of
 
 pytestmark = pytest.mark.control_plane
@@ -60,6 +61,22 @@ async def test_what_the_operator_granted_is_taken_back_before_it_goes(lab):
     last = [call for call in lab.writes() if "/applications/" in call.path][-1]
     taken = [call for call in lab.writes() if "/applications/" not in call.path]
     assert lab.writes().index(last) > max(map(lab.writes().index, taken))
+
+
+async def test_what_the_manifest_gave_to_people_goes_the_same_way(lab):
+    permit(lab, *ROLES)
+    await opt_in(lab)
+    given = [{"principalId": ALICE.id, "appRoles": ["globalExtra", "globalReader"]}]
+    await lab.ready("Resource", resource=WIDE | {"assignments": given})
+    left = [{"principalId": ALICE.id, "appRoles": ["globalReader"]}]
+    await lab.patch("fhirapp", "fhir-server", {"spec": {"resource": {"assignments": left}}})
+
+    await narrow(lab)
+
+    found = permissions.assignments_to(lab.emulator.directory, ALICE.id)
+    assert len(list(found)) == 1
+    assert ALICE.id in await told(lab)
+    assert (await lab.conditions("fhir-server"))["ConsentGranted"] == ("True", "Granted")
 
 
 async def test_what_an_administrator_granted_stays_and_nothing_is_asked(lab):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
@@ -18,9 +17,10 @@ from fhir_app_operator.planning.model import Exposure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Granted:
-    """What a client was granted by its own account, of what is about to go."""
+    """What somebody was granted of what is about to go, by the account of a registration."""
 
-    client: str
+    name: str
+    """How the event calls the holder."""
     principal_id: str
     app_roles: frozenset[str]
     """Ids."""
@@ -36,41 +36,40 @@ async def take_back(world: World, work: Pass, connection: Connection, removed: E
     resource_id, allowed = work.observed.service_principal_id, work.wanted().grants
     if resource_id is None or not (allowed.assigns or allowed.consents):
         return
+    found = [each async for each in _granted(world, resource_id, removed)]
+    roles = [each for each in found if each.app_roles and allowed.assigns]
+    scopes = [each for each in found if each.scopes and allowed.consents]
     try:
-        async for granted in _granted(world, resource_id, removed):
-            if allowed.assigns and granted.app_roles:
-                await _unassign(connection, granted, resource_id)
-            if allowed.consents and granted.scopes:
-                await _withdraw(connection, granted, resource_id)
-            work.withdrawn.append(granted.client)
+        if roles:
+            await _unassign(connection, roles, resource_id)
+        for each in scopes:
+            await _withdraw(connection, each, resource_id)
     except Stalled:
         return  # a permission that is missing: the role goes all the same, and ends the grant
+    work.withdrawn += dict.fromkeys(each.name for each in (*roles, *scopes))
 
 
 async def _granted(world: World, resource_id: str, removed: Exposure) -> AsyncIterator[_Granted]:
     role_ids = frozenset(role.id for role in removed.app_roles)
     values = frozenset(scope.value for scope in removed.scopes)
     async for body in world.registrations.all():
-        status: dict[str, Any] = body.get("status") or {}
-        principal_id = status.get("servicePrincipalId")
+        status, meta = body.get("status") or {}, body["metadata"]
         for record in status.get("grants") or ():
             app_roles = role_ids.intersection(record.get("appRoles") or ())
             scopes = values.intersection(record.get("scopes") or ())
+            other: str | None = record.get("principalId")
+            principal_id = other or status.get("servicePrincipalId")
             if principal_id and record["resourceId"] == resource_id and (app_roles or scopes):
-                meta = body["metadata"]
                 yield _Granted(
-                    client=f"{meta['namespace']}/{meta['name']}", principal_id=principal_id,
-                    app_roles=app_roles, scopes=scopes,
+                    name=other or f"{meta['namespace']}/{meta['name']}",
+                    principal_id=principal_id, app_roles=app_roles, scopes=scopes,
                 )  # fmt: skip
 
 
-async def _unassign(connection: Connection, granted: _Granted, resource_id: str) -> None:
-    found = await connection.app_role_assignments.of_principal(granted.principal_id)
-    for assignment in found:
-        if (
-            assignment.resource_id == resource_id
-            and assignment.app_role_id in granted.app_roles
-        ):  # fmt: skip
+async def _unassign(connection: Connection, found: list[_Granted], resource_id: str) -> None:
+    ours = {(each.principal_id, role) for each in found for role in each.app_roles}
+    for assignment in await connection.app_role_assignments.of_resource(resource_id):
+        if (assignment.principal_id, assignment.app_role_id) in ours:
             await connection.app_role_assignments.remove(assignment)
 
 
