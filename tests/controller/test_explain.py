@@ -8,6 +8,7 @@ from fhir_app_operator.controller import commands
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.planning.model import ApplicationChanges
 from tests.controller.test_following import pair
+from tests.controller.test_managed_servers import READER, SERVICE
 
 pytestmark = pytest.mark.control_plane
 
@@ -173,3 +174,22 @@ async def test_nothing_is_written(lab, capsys):
 async def test_an_unknown_name_says_so(lab):
     with pytest.raises(Stalled, match="does not exist"):
         await commands.explain(lab.world, lab.namespace, "nobody", sign_in=False)
+
+
+async def test_on_a_managed_service_the_command_for_azure_is_shown_and_nothing_is_missing(
+    lab, capsys
+):
+    await lab.ready("Resource", resource=SERVICE)
+    name = await lab.ready("Service", **READER)
+    complete, shown = await explained(lab, capsys, name, sign_in=True)
+    assert complete, shown
+    assert "see below" in line(shown, "DataPlaneAccess")
+    command = line(shown, "DataPlaneAccess:")
+    assert "az role assignment create" in command
+    assert command.endswith(SERVICE["azureResourceId"])
+    assert "roles" not in [each.split()[0] for each in shown.splitlines() if each.split()]
+    assert "lets it in" in shown
+    assert "Azure decides" in shown
+    complete, shown = await explained(lab, capsys, "fhir-server")
+    assert complete, shown
+    assert SERVICE["url"] in line(shown, "aud")

@@ -23,6 +23,10 @@ class Server:
     encoding: str
     resource: dict = field(default_factory=dict)
 
+    @property
+    def clients(self):
+        return CLIENTS
+
     def manifest(self):
         resource = {
             "url": f"https://{self.name}.clinic.example",
@@ -38,6 +42,22 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Managed:
+    """A managed service of Azure's: Azure's roles decide there, by object id."""
+
+    name: str = "managed"
+
+    @property
+    def clients(self):
+        return MANAGED_CLIENTS
+
+    def manifest(self):
+        url = "https://table-fhir.fhir.azurehealthcareapis.com"
+        resource = {"url": url, "product": "AzureHealthDataServices"}
+        return registration(self.name, type="Resource", resource=resource)
+
+
+@dataclass(frozen=True)
 class Client:
     """A kind of client that each server has; `user` signs in to it, if anybody does."""
 
@@ -46,6 +66,8 @@ class Client:
     may: tuple[tuple[str, str], ...]
     """Method and type of the requests that get in; all others of the table are forbidden."""
     user: str | None = None
+    azure_role: str | None = None
+    """The role in Azure that a service was given, on a managed service."""
 
     def name_at(self, server):
         return f"{server.name}-{self.kind}"
@@ -95,6 +117,27 @@ CLIENTS = (
         may=(), user=SMART,
     ),
 )  # fmt: skip
+READ, ALL = "FHIR Data Reader", "FHIR Data Contributor"
+AZURE_ROLES = {READER: READ, SMART: ALL}
+"""What the people were given in Azure."""
+MANAGED = Managed()
+MANAGED_CLIENTS = (
+    Client(
+        "report", {"type": "Service", "azureRole": READ}, azure_role=READ,
+        may=(("GET", OBSERVATION), ("GET", PATIENT)),
+    ),
+    Client("waiting", {"type": "Service", "azureRole": ALL}, may=()),
+    Client(
+        "desk", {"type": "Confidential", "redirectUris": _WEB},
+        may=(("GET", OBSERVATION), ("GET", PATIENT)), user=READER,
+    ),
+    Client(
+        "tablet", {"type": "Public", "redirectUris": _NATIVE},
+        may=(("GET", OBSERVATION), ("POST", OBSERVATION), ("GET", PATIENT), ("POST", PATIENT)),
+        user=SMART,
+    ),
+)  # fmt: skip
+ALL_SERVERS = (*SERVERS, MANAGED)
 REQUESTS = (("GET", OBSERVATION), ("POST", OBSERVATION), ("GET", PATIENT), ("POST", PATIENT))
 
 
@@ -110,15 +153,15 @@ def registration(name, **spec):
 def manifests():
     """Everything of the table, in one list for `kubectl apply`."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-    clients = [client.manifest(server) for server in SERVERS for client in CLIENTS]
-    servers = [server.manifest() for server in SERVERS]
+    clients = [client.manifest(server) for server in ALL_SERVERS for client in server.clients]
+    servers = [server.manifest() for server in ALL_SERVERS]
     return {"apiVersion": "v1", "kind": "List", "items": [namespace, *clients, *servers]}
 
 
 def rows():
     """Each server and client with each request, and the status that it must get."""
-    for server in SERVERS:
-        for client in CLIENTS:
+    for server in ALL_SERVERS:
+        for client in server.clients:
             for method, kind in REQUESTS:
                 good = 201 if method == "POST" else 200
                 yield server, client, method, kind, good if (method, kind) in client.may else 403

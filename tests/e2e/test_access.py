@@ -15,7 +15,10 @@ from entra_emulator.seeds import ALICE, BOB
 from entra_emulator.signin.keys import SigningKey
 from tests.e2e.access import Access, ask
 from tests.e2e.access_table import (
+    AZURE_ROLES,
     CLIENTS,
+    MANAGED,
+    MANAGED_CLIENTS,
     NAMESPACE,
     OBSERVATION,
     READER,
@@ -46,6 +49,18 @@ class Table(Access):
                 self.assign(server.name, person, role)
             for client in CLIENTS:
                 self.consent(client.name_at(server))
+        for client in MANAGED_CLIENTS:
+            if client.user is not None:
+                self.consent(client.name_at(MANAGED))
+
+    def azure_roles(self):
+        """Who was given which role on the managed service, by object id."""
+        services = {
+            self.secret(client.name_at(MANAGED))["AZURE_PRINCIPAL_ID"]: client.azure_role
+            for client in MANAGED_CLIENTS
+            if client.azure_role is not None
+        }
+        return services | {PEOPLE[who][0].id: role for who, role in AZURE_ROLES.items()}
 
     def token_of(self, server, client):
         """The access token of a client of the table, which signs in once."""
@@ -65,6 +80,8 @@ def table(clinic):
         for server in SERVERS:
             secret = made.secret(server.name)
             made.servers[server.name] = stack.enter_context(made.serving(secret))
+        managed = made.serving(made.secret(MANAGED.name), azure_roles=made.azure_roles())
+        made.servers[MANAGED.name] = stack.enter_context(managed)
         yield made
     clinic.cluster.kubectl("delete", "fhirapp", "--all", "-n", NAMESPACE, "--timeout=120s")
     clinic.cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

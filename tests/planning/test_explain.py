@@ -192,6 +192,25 @@ def test_conditions_that_warn_are_links_too_and_good_ones_are_not():
     assert shown[-2:] == ["Synced", "CredentialExpiring"]
 
 
+def test_a_server_tells_which_people_lack_their_roles():
+    lacking = facts("Resource", more=(condition("ConsentGranted", "False", "AssignmentMissing"),))
+    assert link(lacking, "ConsentGranted").state == "AssignmentMissing"
+
+
+def test_without_knowing_what_should_be_the_type_says_whether_there_is_a_credential():
+    known = [link(replace(facts(), desired=None), "credential").state]
+    assert known == ["ClientSecret, until 2026-08-28"]
+    bare = links(replace(facts("Public"), desired=None))
+    assert "credential" not in [each.what for each in bare]
+
+
+def test_a_server_behind_a_front_door_has_a_credential():
+    server = facts("Resource")
+    credential = facts().desired.credential
+    behind = replace(server, desired=replace(server.desired, credential=credential))
+    assert link(behind, "credential").state == "none in the Secret"
+
+
 def test_a_role_that_is_not_granted_needs_an_administrator():
     [role] = permissions(facts())
     assert (role.value, role.kind, role.granted) == ("globalReader", "app role", Granted.NO)
@@ -286,6 +305,14 @@ def test_a_managed_server_has_no_application_of_its_own():
     assert link.state.startswith("Microsoft's")
     assert link.remedy == ""
     assert links(bare)[-1].state == "says what it should"
+    assert expectation(bare).audience == "https://clinic-fhir.fhir.azurehealthcareapis.com"
+
+
+def test_what_nobody_here_can_see_is_told_and_not_missing():
+    found = link(facts(more=(condition("DataPlaneAccess", "Unknown"),)), "DataPlaneAccess")
+    assert found.remedy
+    assert not found.is_missing
+    assert link(facts(more=(condition("Synced", "False"),)), "Synced").is_missing
 
 
 def test_what_a_server_without_registration_expects_is_told_as_well():

@@ -29,6 +29,8 @@ from fhir_app_operator.planning.expectation import OK, ClaimRow, rows
 
 _UUID: Final = 36
 """Characters of an id, which must stay in one line."""
+_SHORT: Final = 80
+"""Characters of what fits into a cell; more stands below the table, to be copied."""
 
 
 async def plan(world: World, filename: Path | None, namespace: str, name: str | None) -> bool:
@@ -107,6 +109,9 @@ async def explain(world: World, namespace: str, name: str, *, sign_in: bool) -> 
     found = await explaining.explain(world, namespace, name, sign_in=sign_in)
     console = Console()
     console.print(_chain(found))
+    for link in found.links:
+        if len(link.remedy) > _SHORT:
+            console.print(f"{link.what}: {link.remedy}\n", markup=False, soft_wrap=True)
     if found.permissions:
         console.print(_permissions(found))
         if found.consent_url and any(each.needs_consent for each in found.permissions):
@@ -122,7 +127,8 @@ def _chain(found: Explanation) -> Table:
     table = _table(found.name, "Link", "State", "What to do")
     table.columns[1].min_width = _UUID
     for link in found.links:
-        table.add_row(escape(link.what), escape(link.state), escape(link.remedy) or "ok")
+        remedy = link.remedy if len(link.remedy) <= _SHORT else "see below"
+        table.add_row(escape(link.what), escape(link.state), escape(remedy) or "ok")
     return table
 
 

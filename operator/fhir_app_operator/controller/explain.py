@@ -21,6 +21,7 @@ from fhir_app_operator.planning.expectation import OK, Expectation, Verdict, jud
 from fhir_app_operator.planning.explain import Facts
 from fhir_app_operator.planning.model import Asked
 from fhir_app_operator.planning.refusals import Refusal, refusal
+from fhir_app_operator.planning.server import Server
 
 T = TypeVar("T")
 
@@ -57,7 +58,8 @@ class Explanation:
             or (self.attempt.verdict is not None and self.attempt.verdict.status != OK)
         )
         missing = any(each.granted is chain.Granted.NO for each in self.permissions)
-        return not (refused or missing or any(link.remedy for link in self.links))
+        broken = any(link.remedy and link.is_missing for link in self.links)
+        return not (refused or missing or broken)
 
 
 async def explain(world: World, namespace: str, name: str, *, sign_in: bool) -> Explanation:
@@ -173,8 +175,15 @@ async def _attempt(
     except OperatorError as error:
         return Attempt(refused=Refusal(what=error.reason, remedy=error.message))
     as_itself = expected if kind is AppType.SERVICE else replace(expected, claim=None)
-    note = "" if kind is AppType.SERVICE else "signed in as itself: only a user's token has `scp`"
-    return Attempt(verdict=judge(as_itself, claims_of(token), world.clock()), note=note)
+    verdict = judge(as_itself, claims_of(token), world.clock())
+    return Attempt(verdict=verdict, note=_untried(kind, server))
+
+
+def _untried(kind: AppType, server: Server) -> str:
+    """What a token of the client itself does not show."""
+    if kind is not AppType.SERVICE:
+        return "signed in as itself: only a user's token has `scp`"
+    return "what it may do there, Azure decides: `DataPlaneAccess`" if server.managed else ""
 
 
 def _no_proof(registration: FhirAppRegistration) -> str:

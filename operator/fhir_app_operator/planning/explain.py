@@ -27,7 +27,7 @@ from fhir_app_operator.planning.model import (
 from fhir_app_operator.planning.server import FIRST_PARTY_APP_ID, Server
 
 _BY_READY: Final = "the operator sees to it; if it stays, `Ready` says why"
-_TOLD_ELSEWHERE: Final = ("Ready", "Reconciling", "Stalled", conditions.CONSENT)
+_TOLD_ELSEWHERE: Final = ("Ready", "Reconciling", "Stalled")
 
 
 class Granted(StrEnum):
@@ -68,6 +68,8 @@ class Link:
     what: str
     state: str
     remedy: str = ""
+    is_missing: bool = True
+    """With a remedy: False if nobody here can see whether it is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +107,15 @@ def permissions(facts: Facts) -> tuple[Permission, ...]:
 def expectation(facts: Facts) -> Expectation | None:
     """Return what the server expects of the registration's tokens; None while that is not known."""
     application, desired, server = facts.observed.application, facts.desired, facts.server
-    if desired is None or server is None or application is None:
+    if desired is None or server is None or (desired.own_application and application is None):
         return None
     connection = secret_data.resolved(desired.connection, facts.observed)
+    wanted = {
+        value: smart.decode(value, server.scope_encoding)
+        for api in desired.asked
+        if api.app_id == server.app_id
+        for value in (*api.app_roles, *api.scopes)
+    }
     by_type = {AppType.SERVICE: "roles", AppType.RESOURCE: None}
     is_server = facts.registration.spec.type is AppType.RESOURCE
     return Expectation(
@@ -115,15 +123,11 @@ def expectation(facts: Facts) -> Expectation | None:
         issuer=connection["FHIR_ISSUER"],
         token_version=server.token_version,
         tenant_id=connection["AZURE_TENANT_ID"],
-        client_id=None if is_server else application.app_id,
-        claim=by_type.get(facts.registration.spec.type, "scp"),
-        permissions={
-            value: smart.decode(value, server.scope_encoding)
-            for api in desired.asked
-            if api.app_id == server.app_id
-            for value in (*api.app_roles, *api.scopes)
-        },
+        client_id=None if is_server or application is None else application.app_id,
+        claim=by_type.get(facts.registration.spec.type, "scp") if wanted else None,
+        permissions=wanted,
         encoding=server.scope_encoding,
+        needs_role=not server.managed,
     )
 
 
@@ -190,7 +194,7 @@ def _exposed(facts: Facts) -> Iterator[Link]:
 def _credential(facts: Facts) -> Iterator[Link]:
     """The credential of the Secret, as far as Entra shows it."""
     secret, application = facts.observed.secret, facts.observed.application
-    if facts.registration.spec.type not in (AppType.CONFIDENTIAL, AppType.SERVICE):
+    if not _has_credential(facts):
         return
     if secret is None or application is None or secret.type is None:
         yield Link(what="credential", state="none in the Secret", remedy=_BY_READY)
@@ -209,6 +213,13 @@ def _credential(facts: Facts) -> Iterator[Link]:
         yield Link(what="credential", state=f"{secret.type}, until {found.end:%Y-%m-%d}")
 
 
+def _has_credential(facts: Facts) -> bool:
+    """Whether its Secret should hold one; a server's does behind a front door."""
+    if facts.desired is not None:
+        return facts.desired.credential is not None
+    return facts.registration.spec.type in (AppType.CONFIDENTIAL, AppType.SERVICE)
+
+
 def _secret(facts: Facts) -> Link:
     what, secret = f"Secret '{facts.registration.secret_name}'", facts.observed.secret
     if secret is None:
@@ -224,9 +235,15 @@ def _secret(facts: Facts) -> Link:
 
 def _conditions(facts: Facts) -> Iterator[Link]:
     """What else the operator says of it, where that is not good."""
+    # A server's consent is about other people's roles, which no other table has.
+    is_server = facts.registration.spec.type is AppType.RESOURCE
+    told = {*_TOLD_ELSEWHERE, *(() if is_server else (conditions.CONSENT,))}
     for condition in facts.registration.status.conditions:
-        if condition.type not in _TOLD_ELSEWHERE and not _is_good(condition):
-            yield Link(what=condition.type, state=condition.reason, remedy=condition.message)
+        if condition.type not in told and not _is_good(condition):
+            yield Link(
+                what=condition.type, state=condition.reason, remedy=condition.message,
+                is_missing=condition.status != "Unknown",
+            )  # fmt: skip
 
 
 def _is_good(condition: Condition) -> bool:
