@@ -332,6 +332,24 @@ async def test_permissions_on_other_apis_are_asked_for_with_ids_from_the_directo
     assert len((await lab.application(name))["requiredResourceAccess"]) == 2
 
 
+async def test_an_id_that_another_api_changed_is_known_within_a_day(lab):
+    await lab.ready("Resource")
+    api = await other_api(lab)
+    asks = [{"appId": api, "scopes": ["user_impersonation"]}]
+    name = await lab.ready("Public", additionalPermissions=asks)
+    document = await lab.application("other")
+    (scope,) = document["api"]["oauth2PermissionScopes"]
+    new = {**scope, "id": "aaaaaaaa-0000-4000-8000-000000000001"}
+    entity = lab.emulator.directory.store.locate(document["id"])
+    changed = {**document, "api": {**document["api"], "oauth2PermissionScopes": [new]}}
+    lab.emulator.directory.store.replace(entity, changed)
+    lab.pass_time(timedelta(days=1))
+    await lab.settle(name)
+    access = (await lab.application(name))["requiredResourceAccess"]
+    (asked,) = (each["resourceAccess"] for each in access if each["resourceAppId"] == api)
+    assert [each["id"] for each in asked] == [new["id"]]
+
+
 async def test_a_permission_that_another_api_lacks_is_told_with_its_place(lab):
     await lab.ready("Resource")
     asks = [{"wellKnown": "MicrosoftGraph", "appRoles": ["Nothing.Of.This"]}]

@@ -1,5 +1,7 @@
 """What clients ask for on other APIs than their FHIR server: by value in, by id out."""
 
+from dataclasses import replace
+
 import pytest
 
 from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
@@ -81,6 +83,14 @@ def test_an_api_that_is_not_in_the_tenant_is_told_with_the_command_that_adds_it(
     ) as it:
         ask("Public", {"wellKnown": "AzureHealthcareApis", "scopes": ["user_impersonation"]})
     assert it.value.reason == "ScopeNotFound"
+
+
+def test_what_every_sign_in_needs_is_known_as_such_in_whatever_entry_it_stands():
+    entry = {"wellKnown": "MicrosoftGraph", "scopes": ["openid"]}
+    assert ask("Public", entry)[GRAPH_APP_ID].required == {"openid", "offline_access"}
+    graph = replace(SERVER, app_id=GRAPH_APP_ID, permissions=GRAPH).api
+    found = asked.asked(registration("Public", scopes=["openid"]), graph, {GRAPH_APP_ID: GRAPH})
+    assert [each.required for each in found] == [{"openid", "offline_access"}]
 
 
 def test_a_tenant_that_hides_microsoft_graph_is_waited_for():

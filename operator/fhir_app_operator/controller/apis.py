@@ -1,16 +1,22 @@
 """What is remembered of APIs in a directory: their service principals and permissions, by app id.
 
-A memory is enough to compare with; before something is granted, the API is read again.
+A memory of a day is enough to compare with; before something is granted, the API is read again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.graph.flight import Flight
 from fhir_app_operator.graph.inventory import Inventory
 from fhir_app_operator.graph.service_principals import ExposedApi, ServicePrincipals
+
+_MEMORY: Final = timedelta(days=1)
+"""An API may drop a permission and make it anew, under another id."""
 
 
 class Apis:
@@ -19,11 +25,19 @@ class Apis:
     Args:
         service_principals: to look them up.
         inventory: knows the service principals of what we own.
+        clock: tells how old a memory is.
     """
 
-    def __init__(self, service_principals: ServicePrincipals, inventory: Inventory) -> None:
+    def __init__(
+        self,
+        service_principals: ServicePrincipals,
+        inventory: Inventory,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._service_principals = service_principals
         self._inventory = inventory
+        self._clock = clock
+        self._read_at: dict[str, datetime] = {}
         self._known: dict[str, ExposedApi] = {}
         self._lookups: Flight[ExposedApi | None] = Flight()
 
@@ -34,7 +48,11 @@ class Apis:
             Stalled, Waiting: by consequence.
         """
         known = self._known.get(app_id)
-        if known is not None and values <= known.permissions.values:
+        if (
+            known is not None
+            and values <= known.permissions.values
+            and self._clock() - self._read_at[app_id] < _MEMORY
+        ):
             return known
         return await self._lookups.join(app_id, partial(self.read, app_id))
 
@@ -47,6 +65,7 @@ class Apis:
         found = await self._service_principals.api(app_id)
         if found is not None:
             self._known[app_id] = found
+            self._read_at[app_id] = self._clock()
         return found
 
     async def service_principal(self, app_id: str) -> str | None:

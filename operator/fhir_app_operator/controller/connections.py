@@ -226,7 +226,7 @@ class Connections:
             applications=Applications(graph),
             service_principals=service_principals,
             inventory=inventory,
-            apis=Apis(service_principals, inventory),
+            apis=Apis(service_principals, inventory, self._clock),
             app_role_assignments=AppRoleAssignments(graph),
             permission_grants=PermissionGrants(graph),
             key_credentials=KeyCredentials(graph),

@@ -177,6 +177,7 @@ def _merged(found: Iterable[Asked]) -> tuple[Asked, ...]:
             before,
             scopes={**before.scopes, **each.scopes},
             app_roles={**before.app_roles, **each.app_roles},
+            required=before.required | each.required,
         )
     return tuple(merged.values())
 
