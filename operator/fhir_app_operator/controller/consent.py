@@ -69,12 +69,12 @@ def _note_failure(work: Pass, connection: Connection, error: OperatorError) -> N
     work.consent_read = True
 
 
-def next_look(world: World, work: Pass, connection: Connection) -> datetime | None:
+def next_look(work: Pass, connection: Connection) -> datetime | None:
     """Return when a consent that is missing is to be looked for again; None: not by itself."""
     known = connection.consents.get(work.identity.uid)
     if known is None or known.settled:
         return None
-    return known.at + _interval(world, work, connection)
+    return known.at + _interval(work, connection, known.at)
 
 
 def _is_due(world: World, work: Pass, connection: Connection) -> bool:
@@ -92,17 +92,18 @@ def _is_due(world: World, work: Pass, connection: Connection) -> bool:
         known = Reviewed(at=now, wanted=wanted, settled=settled)
         connection.consents[uid] = known
         share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        known = replace(known, at=now - share * _interval(world, work, connection))
+        known = replace(known, at=now - share * _interval(work, connection, now))
         connection.consents[uid] = known
     if known.wanted != wanted:
         return True
-    due = next_look(world, work, connection)
+    due = next_look(work, connection)
     return due is not None and due <= now
 
 
-def _interval(world: World, work: Pass, connection: Connection) -> timedelta:
+def _interval(work: Pass, connection: Connection, looked_at: datetime) -> timedelta:
+    """How long to wait after a look: by the age it had then, or the next would never come."""
     condition = conditions.find(work.registration.status.conditions, conditions.CONSENT)
-    age = world.clock() - condition.last_transition_time if condition else timedelta(0)
+    age = looked_at - condition.last_transition_time if condition else timedelta(0)
     pending = sum(not known.settled for known in connection.consents.values())
     return grants.recheck_after(age, pending)
 
