@@ -7,6 +7,7 @@ import asyncio
 import base64
 import functools
 import json
+from datetime import timedelta
 
 import httpx
 import jwt
@@ -18,6 +19,7 @@ from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID, Emulator, Seeds
 from entra_emulator.directory.store import Kind
 from entra_emulator.signin import assertions, clients
 from entra_emulator.signin.errors import SignInError
+from entra_emulator.signin.issued import LIFETIME
 from fhir_app_operator.controller.certificates import certified
 from fhir_app_operator.controller.pools import Pools
 from tests.protocol.calls import Answered, Babble, Babbled, Call, NoAnswer
@@ -55,6 +57,10 @@ class Cloud:
                 "allowedNamespaces": {"from": "All"},
             },
         }
+
+    def issue_tokens_for(self, lifetime=timedelta(seconds=LIFETIME)):
+        """Let access tokens live for that long from now on; as long as Entra's if not told."""
+        self.emulator._world.tokens.lifetime = int(lifetime.total_seconds())
 
     def answer(self, request, body):
         """The emulator's answer to an httpx request with that body."""

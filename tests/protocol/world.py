@@ -77,6 +77,7 @@ class World:
         else:
             self.cloud.emulator.reset()
             self._furnish()
+        self.cloud.issue_tokens_for()
         self.kube.watchers.append(self._garbage)
         self.oracle.note()
 
