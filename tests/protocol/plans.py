@@ -33,9 +33,9 @@ def landings(run, play):
         if not entry.call.writes:
             continue
         late = {entry.number: Zombie(Late.SETTLED)}
+        after = play(late)
         yield late
         yield {entry.number: Zombie(Late.SWEPT)}
-        after = play(late)
         for later in after.history[entry.number + 1 : after.calls]:
             if _meets(entry.call, later.call):
                 yield {entry.number: Zombie(later.number - entry.number)}

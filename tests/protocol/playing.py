@@ -1,5 +1,6 @@
 """Plays a story with a plan of faults. The same story, plan and seed give the same run."""
 
+import functools
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +39,12 @@ def run(scenario, plan=(), parts=Parts, seed=0):
     random.seed(seed)
     result, _ = virtual_time.run(_play(scenario, start, dict(plan), parts), start.now, CLOCK)
     return result
+
+
+@functools.cache
+def unstruck(scenario):
+    """The Run of `scenario` without faults, played once in a process."""
+    return run(scenario)
 
 
 async def _play(scenario, start, plan, parts):

@@ -4,13 +4,13 @@ import pytest
 
 from tests.protocol import plans
 from tests.protocol.calls import Fault
-from tests.protocol.playing import run
+from tests.protocol.playing import run, unstruck
 from tests.protocol.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_goes_wrong_where_nothing_is_struck(name):
-    found = run(SCENARIOS[name])
+    found = unstruck(SCENARIOS[name])
     assert found.violations == [], found.story()
     assert found.calls >= 10
 
@@ -19,7 +19,7 @@ def test_nothing_goes_wrong_where_nothing_is_struck(name):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_one_fault_at_any_call_does_no_harm(name, fault):
     scenario = SCENARIOS[name]
-    clean, played = run(scenario), 0
+    clean, played = unstruck(scenario), 0
     calls = [entry.call for entry in clean.history[: clean.calls]]
     for plan in plans.singles(clean, fault):
         found = run(scenario, plan)
