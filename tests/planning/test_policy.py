@@ -104,7 +104,7 @@ def test_what_every_sign_in_needs_is_no_violation():
     assert wanted.violations == ()
 
 
-def test_an_application_against_the_policy_is_not_creation():
+def test_an_application_against_the_policy_is_not_created():
     wanted = desired("Service", server=BOLD, appRoles=ROLES)
     create = CreateApplication(changes=creation(wanted), reason="x")
     with pytest.raises(Stalled, match="does not allow app role 'globalAdmin'") as caught:
