@@ -172,3 +172,11 @@ def test_a_narrower_policy_is_told_as_a_warning_that_goes_with_its_cause():
     )  # fmt: skip
     assert "scope 'x'; it is left as it is" in warning.message
     assert "PolicyViolated" not in summary(reporter((warning,)).succeeded("in place"))
+
+
+def test_clients_that_are_not_there_yet_are_told_on_synced_alone():
+    verdict = reporter().succeeded("in place", absent=["'a': it does not exist", "'b': neither"])
+    ready, synced = (find(verdict.conditions, kind) for kind in ("Ready", "Synced"))
+    assert (ready.status, ready.message) == ("True", "in place")
+    assert synced.status == "True"
+    assert synced.message.endswith("not pre-authorized yet: 'a': it does not exist; 'b': neither")

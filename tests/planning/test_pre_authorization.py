@@ -5,8 +5,13 @@ from dataclasses import replace
 import pytest
 
 from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import pre_authorization
-from fhir_app_operator.planning.model import PreAuthorization, PreAuthorized
+from fhir_app_operator.planning import grants, pre_authorization
+from fhir_app_operator.planning.model import (
+    DesiredGrants,
+    ObservedGrants,
+    PreAuthorization,
+    PreAuthorized,
+)
 from fhir_app_operator.planning.notices import unmanaged
 from fhir_app_operator.planning.plan import plan
 from tests.planning.test_plan import converged
@@ -160,3 +165,13 @@ def test_who_is_not_pre_authorized_is_named_with_the_reason():
     (entry,) = resource.pre_authorized_clients.clients
     text = pre_authorization.described(entry, "it does not exist")
     assert text == "FhirAppRegistration 'app': it does not exist"
+
+
+def test_scopes_that_the_manifest_names_are_meant_as_entra_has_them():
+    server = manifest({"appId": OURS, "scopes": ["user_impersonation"]})
+    assert values(server) == {"user_impersonation"}
+
+
+def test_what_needs_no_consent_is_no_consent_that_is_missing():
+    report = grants.report(DesiredGrants(pre_authorized=True), ObservedGrants(), "https://url")
+    assert (report.status, report.reason) == ("True", "PreAuthorized")
