@@ -54,7 +54,8 @@ async def settle(world: World, work: Pass, connection: Connection) -> None:
         _note_failure(work, connection, error)
     connection.consents[work.identity.uid] = Reviewed(
         at=world.clock(), wanted=wanted,
-        settled=work.consent is None or work.consent.status == "True",
+        # What could not be read is looked for again.
+        settled=work.consent_read and (work.consent is None or work.consent.status == "True"),
     )  # fmt: skip
 
 
