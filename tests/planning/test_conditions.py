@@ -180,3 +180,12 @@ def test_clients_that_are_not_there_yet_are_told_on_synced_alone():
     assert (ready.status, ready.message) == ("True", "in place")
     assert synced.status == "True"
     assert synced.message.endswith("not pre-authorized yet: 'a': it does not exist; 'b': neither")
+
+
+def test_what_azure_decides_is_unknown_and_stays_said():
+    said = reporter().data_plane("az role assignment create …")
+    assert (said.type, said.status, said.reason) == ("DataPlaneAccess", "Unknown", "NotVisible")
+    later = reporter(previous=(said,))
+    assert later.data_plane(said.message) == said
+    assert later.kept("ConsentGranted", "DataPlaneAccess") == (said,)
+    assert later.kept("ConsentGranted") == ()
