@@ -11,8 +11,8 @@ from tests.protocol.scenarios import (
     SCENARIOS,
     SPECS,
     Scenario,
-    _delete,
-    _is_gone,
+    delete,
+    is_gone,
     with_certificate,
     with_server,
 )
@@ -99,7 +99,7 @@ def _renewed_by_its_keeper(world):
 
 
 def _gone(start, name):
-    return Scenario(name=name, start=start, act=_delete("Delete"), goal=_is_gone)
+    return Scenario(name=name, start=start, act=delete("Delete"), goal=is_gone)
 
 
 _SECRET = SPECS["service"]["credential"]
