@@ -75,6 +75,11 @@ def account(*roles, scopes=(), resource_id="sp"):
         ("system.*.all", "system.Patient.all", True),
         ("system.*.all", "systemXPatientXall", False),
         ("*", "anything", True),
+        ("a*a", "a", False),
+        ("a*b*b", "axb", False),
+        ("a*b*c", "a.b.b.c", True),
+        ("*.read*", "user.read.all", True),
+        ("*a" * 30 + "b", "a" * 119, False),
     ],
 )
 def test_a_star_stands_for_any_characters_and_a_dot_for_itself(pattern, value, meant):

@@ -51,12 +51,19 @@ def live(wanted, **fields):
         ("system.Patient.cruds", True), ("system.Patient.cu", False),
         ("system$*.*", True), ("system$Patient.*", True), ("system$*.rs", False),
         ("system.odd.zzz", False), ("user.all.all", False), ("global*", False),
+        ("GlobalAdmin", True), ("administrator", True), ("System.All.All", True),
+        ("SYSTEM$Patient.*", True),
     ],
 )  # fmt: skip
 def test_roles_that_may_do_everything_are_of_an_administrators_grade(value, grave):
     assert policy.is_admin_grade("app", value) is grave
     assert policy.allows_role(rules(), "app", value) is not grave
     assert policy.allows_role(rules(appRoles=[value]), "app", value)
+
+
+@pytest.mark.parametrize("value", ["system/*.*", "system/Patient.cruds?a=b", "System/*.Write"])
+def test_so_they_are_in_the_form_that_smart_writes(value):
+    assert policy.is_admin_grade("app", value)
 
 
 def test_each_role_of_microsoft_graph_is_listed_by_name():

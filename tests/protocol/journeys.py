@@ -14,7 +14,7 @@ from fhir_app_operator.api import names
 from tests.protocol.calls import Fault, Late, Zombie
 from tests.protocol.operators import RESYNC
 from tests.protocol.playing import DAY, HOUR, SWEEP
-from tests.protocol.scenarios import CERTIFICATE, SPECS, with_service
+from tests.protocol.starts import CERTIFICATE, SPECS, with_service
 from tests.protocol.virtual_time import VirtualLoop
 from tests.protocol.world import CLOCK, World, captured_logs
 

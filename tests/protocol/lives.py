@@ -7,15 +7,8 @@ from datetime import timedelta
 
 from tests.protocol.cloud import make_key_pair
 from tests.protocol.playing import DAY, prepared
-from tests.protocol.scenarios import (
-    SCENARIOS,
-    SPECS,
-    Scenario,
-    delete,
-    is_gone,
-    with_certificate,
-    with_server,
-)
+from tests.protocol.scenarios import SCENARIOS, Scenario, delete, is_gone
+from tests.protocol.starts import SPECS, with_certificate, with_server
 from tests.protocol.world import CLOCK
 
 NO_TYPE = dict.fromkeys(("clientSecret", "certificate", "federated"))

@@ -6,14 +6,8 @@ import pytest
 
 from tests.protocol.calls import Fault, Zombie
 from tests.protocol.playing import DAY, HOUR, prepared, run
-from tests.protocol.scenarios import (
-    SCENARIOS,
-    SPECS,
-    Scenario,
-    is_replaced,
-    shortly_before_renewal,
-    with_server,
-)
+from tests.protocol.scenarios import SCENARIOS, Scenario, is_replaced
+from tests.protocol.starts import SPECS, shortly_before_renewal, with_server
 
 EFFECTS = (Fault.CRASH_AFTER, Fault.LOST, Fault.ERROR_AFTER, Zombie(1), Zombie(12))
 

@@ -7,15 +7,15 @@ directory has from before is reported or taken out, as the policy says. What is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from fhir_app_operator.api.v1alpha1 import ScopeEncoding, TenantPolicy
+from fhir_app_operator.api.v1alpha1 import TenantPolicy
 from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.errors import Stalled
-from fhir_app_operator.planning import smart
 from fhir_app_operator.planning.grants import matches
 from fhir_app_operator.planning.model import (
     Action,
@@ -29,8 +29,10 @@ from fhir_app_operator.planning.model import (
     Violation,
 )
 
-_ADMINISTRATORS: Final = ("globalAdmin", "Administrator")
-"""Of the open-source FHIR server and of fhir-proxy."""
+_ADMINISTRATORS: Final = ("globaladmin", "administrator")
+"""Of the open-source FHIR server and of fhir-proxy, which take roles in any case of letters."""
+_SYSTEM: Final = re.compile(r"system[/.$]([a-z]+|\*)\.([a-z]+|\*)(?:\?.*)?")
+"""A SMART scope without a user, in SMART's own form and in both of Entra's."""
 _LISTED: Final = 20
 """How many violations a message lists."""
 
@@ -43,21 +45,17 @@ def is_admin_grade(app_id: str, value: str) -> bool:
 
     Those that may do everything: the FHIR servers' administrators, SMART's `system` scopes with all
     access to a type or with writing access to all types, and every role of Microsoft Graph.
+    Letters of either case are the same: the open-source FHIR server compares roles so.
     """
-    if app_id == GRAPH_APP_ID or value in _ADMINISTRATORS:
+    if app_id == GRAPH_APP_ID or value.lower() in _ADMINISTRATORS:
         return True
-    return any(_writes_widely(smart.decode(value, encoding)) for encoding in ScopeEncoding)
+    found = _SYSTEM.fullmatch(value.lower())
+    return found is not None and _writes_widely(*found.groups())
 
 
-def _writes_widely(value: str) -> bool:
-    try:
-        scope = smart.parse(value)
-    except smart.InvalidScopeError:
-        return False
-    if scope is None or scope.context != "system":
-        return False
-    writes = scope.access == "write" or (bool(set(scope.access) & set("cud")) and scope.version > 1)
-    return scope.access in ("*", "cruds") or (scope.type == "*" and writes)
+def _writes_widely(kind: str, access: str) -> bool:
+    writes = access == "write" or (set(access) <= set("cruds") and bool(set(access) & set("cud")))
+    return access in ("*", "all", "cruds") or (kind in ("*", "all") and writes)
 
 
 def allows_role(policy: TenantPolicy, app_id: str, value: str) -> bool:
