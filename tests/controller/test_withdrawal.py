@@ -113,3 +113,30 @@ async def test_a_permission_that_is_missing_by_now_does_not_stop_the_server(lab)
 
 def _operator(lab):
     return principal_of(lab, OPERATOR_CLIENT_ID).id
+
+
+async def test_the_account_of_a_neighbour_takes_nothing_and_names_nobody(lab):
+    permit(lab, *ROLES)
+    await opt_in(lab)
+    await lab.ready("Resource", resource=WIDE)
+    victim = await lab.ready("Service", appRoles=["globalReader"])
+    principal, _ = await ids(lab, victim)
+    resource, _ = await ids(lab, "fhir-server")
+    exposed = (await lab.application("fhir-server"))["appRoles"]
+    [extra] = [role["id"] for role in exposed if role["value"] == "globalExtra"]
+    by_hand = {"principalId": principal, "resourceId": resource, "appRoleId": extra}
+    permissions.assign(lab.emulator.directory, by_hand)
+    other = await lab.neighbour()
+    url = f"https://{other.namespace}.clinic.example"
+    await other.ready("Resource", "mine", resource={"url": url})
+    spy = await other.ready("Service", fhirServerRef={"name": "mine"})
+    forged = {"servicePrincipalId": principal, "grants": [
+        {"resourceId": resource, "appRoles": [extra], "scopes": []},
+        {"resourceId": resource, "appRoles": [extra], "scopes": [], "principalId": principal},
+    ]}  # fmt: skip
+    await other.set_status(spy, forged)
+
+    await narrow(lab)
+
+    assert extra in await assigned(lab, victim)
+    assert other.namespace not in await told(lab)

@@ -6,13 +6,14 @@ stays: it opens nothing any more. What clients ask for and get is settled in `co
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Stalled
-from fhir_app_operator.planning.model import Exposure
+from fhir_app_operator.planning.model import Exposure, Registration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,45 +37,79 @@ async def take_back(world: World, work: Pass, connection: Connection, removed: E
     resource_id, allowed = work.observed.service_principal_id, work.wanted().grants
     if resource_id is None or not (allowed.assigns or allowed.consents):
         return
-    found = [each async for each in _granted(world, resource_id, removed)]
+    found = [each async for each in _granted(world, work, connection, removed)]
     roles = [each for each in found if each.app_roles and allowed.assigns]
     scopes = [each for each in found if each.scopes and allowed.consents]
     try:
-        if roles:
-            await _unassign(connection, roles, resource_id)
-        for each in scopes:
-            await _withdraw(connection, each, resource_id)
+        taken = await _unassign(connection, roles, resource_id) if roles else set()
+        taken |= {each.name for each in scopes if await _withdraw(connection, each, resource_id)}
     except Stalled:
         return  # a permission that is missing: the role goes all the same, and ends the grant
-    work.withdrawn += dict.fromkeys(each.name for each in (*roles, *scopes))
+    work.withdrawn += sorted(taken)
 
 
-async def _granted(world: World, resource_id: str, removed: Exposure) -> AsyncIterator[_Granted]:
+async def _granted(
+    world: World, work: Pass, connection: Connection, removed: Exposure
+) -> AsyncIterator[_Granted]:
+    """Yield what accounts tell of `removed`.
+
+    Whom it was granted to is not believed to them, since whoever may write one could name anybody:
+    of a client it is the service principal of the application with its tag, and others are named
+    by the server's own account alone.
+    """
+    resource_id = work.observed.service_principal_id
     role_ids = frozenset(role.id for role in removed.app_roles)
     values = frozenset(scope.value for scope in removed.scopes)
     async for body in world.registrations.all():
-        status, meta = body.get("status") or {}, body["metadata"]
-        for record in status.get("grants") or ():
+        for record in (body.get("status") or {}).get("grants") or ():
             app_roles = role_ids.intersection(record.get("appRoles") or ())
             scopes = values.intersection(record.get("scopes") or ())
+            if record["resourceId"] != resource_id or not (app_roles or scopes):
+                continue
+            holder = _identity(world, body)
             other: str | None = record.get("principalId")
-            principal_id = other or status.get("servicePrincipalId")
-            if principal_id and record["resourceId"] == resource_id and (app_roles or scopes):
+            mine = holder.uid == work.identity.uid
+            principal_id = other if mine else await _principal(connection, holder)
+            if principal_id and (other is None or mine):
                 yield _Granted(
-                    name=other or f"{meta['namespace']}/{meta['name']}",
+                    name=other or f"{holder.namespace}/{holder.name}",
                     principal_id=principal_id, app_roles=app_roles, scopes=scopes,
                 )  # fmt: skip
 
 
-async def _unassign(connection: Connection, found: list[_Granted], resource_id: str) -> None:
-    ours = {(each.principal_id, role) for each in found for role in each.app_roles}
+def _identity(world: World, body: Mapping[str, Any]) -> Registration:
+    meta = body["metadata"]
+    return Registration(
+        namespace=meta["namespace"], name=meta["name"], uid=meta["uid"],
+        cluster_id=world.cluster_id,
+    )  # fmt: skip
+
+
+async def _principal(connection: Connection, client: Registration) -> str | None:
+    application = await connection.applications.by_unique_name(client.unique_name)
+    if application is None or client.owner_tag not in application.tags:
+        return None
+    return await connection.service_principals.id_of(application.app_id)
+
+
+async def _unassign(connection: Connection, found: list[_Granted], resource_id: str) -> set[str]:
+    """Return from whom something was taken."""
+    names = {(each.principal_id, role): each.name for each in found for role in each.app_roles}
+    taken = set()
     for assignment in await connection.app_role_assignments.of_resource(resource_id):
-        if (assignment.principal_id, assignment.app_role_id) in ours:
+        name = names.get((assignment.principal_id, assignment.app_role_id))
+        if name is not None:
             await connection.app_role_assignments.remove(assignment)
+            taken.add(name)
+    return taken
 
 
-async def _withdraw(connection: Connection, granted: _Granted, resource_id: str) -> None:
+async def _withdraw(connection: Connection, granted: _Granted, resource_id: str) -> bool:
+    """Return whether something was taken."""
+    taken = False
     for grant in await connection.permission_grants.of_client(granted.principal_id):
         if grant.resource_id == resource_id and grant.scopes & granted.scopes:
             left = grant.scopes - granted.scopes
             await connection.permission_grants.set_scopes(grant.id, left)
+            taken = True
+    return taken
