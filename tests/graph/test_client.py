@@ -193,6 +193,25 @@ async def test_young_objects_are_waited_for(emulator, graph, applications, pause
     assert await ServicePrincipals(graph).upsert(app.app_id, young=True)
 
 
+@pytest.mark.parametrize("whose", [0, 1], ids=["its own", "somebody else's"])
+async def test_a_service_principal_that_status_tells_counts_if_it_is_the_applications(
+    emulator, graph, applications, whose
+):
+    apps = [await applications.upsert(key, CHANGES) for key in ("one", "other")]
+    principals = ServicePrincipals(graph)
+    told = [await principals.upsert(app.app_id, young=False) for app in apps][whose]
+    by_key = re.compile(r"/servicePrincipals\(appId")
+    code = "Request_MultipleObjectsWithSameKeyValue"
+    emulator.weather.add(Fault(path=by_key, method="PATCH", status=400, code=code))
+    emulator.weather.add(Fault(path=by_key, method="GET", status=404, code="NotFound"))
+    attempt = principals.upsert(apps[0].app_id, young=False, known=told)
+    if whose == 0:
+        assert await attempt == told
+        return
+    with pytest.raises(Waiting, match="not visible in Entra yet"):
+        await attempt
+
+
 async def test_an_old_application_that_is_gone_is_no_application(graph, applications):
     app = await applications.upsert("key", CHANGES)
     assert await applications.delete(app.object_id)

@@ -13,6 +13,7 @@ from fhir_app_operator.graph.applications import UPSERT, quoted
 from fhir_app_operator.graph.client import Call, GraphClient
 from fhir_app_operator.graph.errors import Refused
 from fhir_app_operator.graph.wire import (
+    OwnedPrincipalDocument,
     OwnPrincipalDocument,
     PermissionsDocument,
     ServicePrincipalDocument,
@@ -69,7 +70,8 @@ class ServicePrincipals:
         Args:
             app_id: the application's client id.
             young: whether the application is too young to be sure it is visible.
-            known: the object id that it had: told if the directory has it, but does not show it.
+            known: the object id that its registration's status tells: a hint, for anybody who may
+                write that could name somebody else's.
 
         Raises:
             Waiting: `NotYetReplicated` while its application is not visible everywhere, or the
@@ -83,7 +85,9 @@ class ServicePrincipals:
             if refused.problem.code != _SAME_KEY:
                 raise
             # It is there, whatever the replica that was asked could see.
-            found = await self.id_of(app_id) or known
+            found = await self.id_of(app_id)
+            if found is None and known is not None and await self._is_of(known, app_id):
+                found = known
             if found is not None:
                 return found
             raise Waiting(
@@ -98,6 +102,15 @@ class ServicePrincipals:
         if found is None:
             raise Waiting("NotYetReplicated", "the service principal is not visible in Entra yet")
         return found
+
+    async def _is_of(self, object_id: str, app_id: str) -> bool:
+        """Whether the directory shows that service principal, and it is that application's."""
+        path = f"/servicePrincipals/{quoted(object_id)}"
+        query = {"$select": selection(OwnedPrincipalDocument)}
+        body = await self._graph.get(path, query)
+        return (
+            body is not None and parse(OwnedPrincipalDocument, body, f"GET {path}").app_id == app_id
+        )
 
     async def api(self, app_id: str) -> ExposedApi | None:
         """Return the API `app_id` as the tenant has it; None if it is not in the tenant."""
