@@ -1,11 +1,15 @@
 """A server that removes what clients were granted: ours is taken back first, others' stays."""
 
+from datetime import timedelta
+from uuid import uuid4
+
 import pytest
 
 from entra_emulator import OPERATOR_CLIENT_ID
+from entra_emulator.constants import GRAPH_APP_ROLES
 from entra_emulator.directory import permissions
 from entra_emulator.seeds import ALICE
-from tests.controller.test_grants import CONSENT, ROLES, ids, opt_in, permit, principal_of
+from tests.controller.test_grants import CONSENT, ROLES, held, ids, opt_in, permit, principal_of
 
 pytestmark = pytest.mark.control_plane
 
@@ -109,6 +113,60 @@ async def test_a_permission_that_is_missing_by_now_does_not_stop_the_server(lab)
 
     assert (await lab.conditions("fhir-server"))["Ready"] == ("True", "Succeeded")
     assert "globalExtra" in await told(lab)
+
+
+PINNED = EXTRA | {"id": str(uuid4())}
+
+
+async def rename(lab):
+    """Give the pinned role another value, and let everybody take notice."""
+    custom = [PINNED | {"value": "globalAdmin"}]
+    await lab.patch("fhirapp", "fhir-server", {"spec": {"resource": {"appRoles": {
+        "presets": [], "custom": custom,
+    }}}})  # fmt: skip
+    await lab.settle("fhir-server")
+
+
+async def test_a_role_that_is_renamed_under_its_id_takes_no_assignment_along(lab):
+    permit(lab, *ROLES)
+    await opt_in(lab, allowed=[{"appRoles": ["globalExtra"]}])
+    await lab.ready("Resource", resource={
+        "url": URL, "appRoles": {"presets": [], "custom": [PINNED]},
+    })  # fmt: skip
+    service = await lab.ready("Service", appRoles=["globalExtra"])
+    assert await held(lab, service) == ["globalExtra"]
+
+    await rename(lab)
+
+    assert (await lab.conditions("fhir-server"))["Ready"] == ("True", "Succeeded")
+    note = await told(lab)
+    assert "globalExtra" in note
+    assert f"{lab.namespace}/{service}" in note
+    await lab.settle(service)
+    assert await held(lab, service) == []
+
+
+@pytest.mark.parametrize("missing", ["the opt-in", "the permission"])
+async def test_a_role_is_not_renamed_while_what_was_assigned_cannot_be_taken_back(lab, missing):
+    permit(lab, *ROLES)
+    await opt_in(lab)
+    await lab.ready("Resource", resource={
+        "url": URL, "appRoles": {"presets": [], "custom": [PINNED]},
+    })  # fmt: skip
+    service = await lab.ready("Service", appRoles=["globalExtra"])
+    if missing == "the opt-in":
+        await opt_in(lab, appRoleAssignments="Disabled")
+    else:
+        for entity in list(permissions.assignments_to(lab.emulator.directory, _operator(lab))):
+            if entity.document["appRoleId"] in map(GRAPH_APP_ROLES.get, ROLES):
+                lab.emulator.directory.store.remove(entity)
+        lab.pass_time(timedelta(hours=2))  # the operator's token still had it
+
+    await rename(lab)
+
+    assert (await lab.conditions("fhir-server"))["Ready"] == ("False", "InvalidSpec")
+    assert "another `id`" in await lab.message("fhir-server")
+    assert "globalAdmin" not in await held(lab, service)
 
 
 def _operator(lab):

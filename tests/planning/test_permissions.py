@@ -16,6 +16,7 @@ from fhir_app_operator.planning.permissions import (
     disabled_by,
     next_step,
     permission_id,
+    without,
 )
 
 ID_OF = partial(permission_id, "tenant", "clinic", "fhir")
@@ -76,6 +77,33 @@ def test_a_named_id_that_is_not_the_directorys_is_refused():
 def test_a_named_id_that_is_in_use_for_something_else_is_refused():
     with pytest.raises(Invalid, match="belongs to another"):
         next_step(roles(role("a"), role("b", "x")), roles(role("a", "x")), OWN)
+
+
+def test_values_that_somebody_swapped_go_back_to_their_ids():
+    """What was granted on an id was meant for the value that the id was derived from."""
+    wanted = roles(role("a"), role("b"))
+    swapped = roles(role("a", ID_OF("b")), role("b", ID_OF("a")))
+    first = next_step(wanted, swapped, OWN)
+    assert first == roles(*map(off, swapped.app_roles))
+    assert set(next_step(wanted, first, OWN).app_roles) == set(wanted.app_roles)
+
+
+def test_the_id_of_another_declared_value_is_not_adopted_though_that_one_has_moved():
+    wanted, moved = roles(role("a"), role("b")), role("b", "made-in-the-portal")
+    live = roles(role("a", ID_OF("b")), moved)
+    first = next_step(wanted, live, OWN)
+    assert first == roles(off(role("a", ID_OF("b"))), moved)
+    second = next_step(wanted, first, OWN)
+    assert second == roles(moved, role("a"))
+    assert next_step(wanted, second, OWN) == second
+
+
+def test_an_entry_that_changes_its_value_under_its_id_counts_as_gone():
+    before = Exposure(app_roles=(role("a", "x"), role("b")), scopes=(scope("s", "y"),))
+    after = Exposure(app_roles=(role("c", "x"), role("b", text="new")), scopes=(scope("t", "y"),))
+    assert without(before, after) == Exposure(
+        app_roles=(role("a", "x"),), scopes=(scope("s", "y"),)
+    )
 
 
 def test_entries_of_others_are_kept():

@@ -138,8 +138,7 @@ async def _update(
     application = work.known_application()
     if action.removes:
         after = application.with_changes(action.changes)
-        removed = permissions.without(application.exposure, after.exposure)
-        await withdrawal.take_back(world, work, connection, removed)
+        await withdrawal.take_back(world, work, connection, application.exposure, after.exposure)
     young = observe.is_young(application, world.clock(), world.policy)
     updated = await connection.applications.update(application, action.changes, young=young)
     connection.own_writes.updated(work.identity.uid, application, updated)

@@ -1,7 +1,7 @@
-"""What the operator granted on roles and scopes that a FHIR server is about to remove.
+"""What the operator granted on roles and scopes that a FHIR server is about to remove or rename.
 
-It is taken back before they go, for nothing could name it afterwards. What others granted on them
-stays: it opens nothing any more. What clients ask for and get is settled in `consent`.
+It is taken back before, for nothing could name it afterwards. What others granted stays: it opens
+nothing any more, unless the id stays. What clients ask for and get is settled in `consent`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Stalled
+from fhir_app_operator.errors import Invalid, Stalled
+from fhir_app_operator.planning import permissions
 from fhir_app_operator.planning.model import Exposure, Registration
 
 
@@ -28,24 +29,49 @@ class _Granted:
     scopes: frozenset[str]
 
 
-async def take_back(world: World, work: Pass, connection: Connection, removed: Exposure) -> None:
-    """Take back what the operator granted on `removed`, as far as the tenant lets it; note whose.
+async def take_back(
+    world: World, work: Pass, connection: Connection, before: Exposure, after: Exposure
+) -> None:
+    """Take back what the operator granted on what is in `before` and not in `after`; note whose.
+
+    A role that only changes its value keeps its assignments in Entra. They would open what the new
+    value stands for, whatever the tenant says of that.
 
     Raises:
+        Invalid: a role is to change its value under its id, and what the operator granted on it
+            cannot be taken back.
         Waiting: the directory or the API server is out of reach.
     """
+    removed = permissions.without(before, after)
+    renamed = {role.id for role in removed.app_roles} & {role.id for role in after.app_roles}
     resource_id, allowed = work.observed.service_principal_id, work.wanted().grants
-    if resource_id is None or not (allowed.assigns or allowed.consents):
+    if resource_id is None or not (allowed.assigns or allowed.consents or renamed):
         return
     found = [each async for each in _granted(world, work, connection, removed)]
     roles = [each for each in found if each.app_roles and allowed.assigns]
     scopes = [each for each in found if each.scopes and allowed.consents]
+    held = any(each.app_roles & renamed for each in found)
+    if held and not allowed.assigns:
+        raise _refusal()
+    taken = set()
     try:
-        taken = await _unassign(connection, roles, resource_id) if roles else set()
+        taken |= await _unassign(connection, roles, resource_id) if roles else set()
+        held = False
         taken |= {each.name for each in scopes if await _withdraw(connection, each, resource_id)}
     except Stalled:
-        return  # a permission that is missing: the role goes all the same, and ends the grant
+        # A permission that is missing: a role that goes ends the grant all the same.
+        if held:
+            raise _refusal() from None
     work.withdrawn += sorted(taken)
+
+
+def _refusal() -> Invalid:
+    """Names nobody: accounts may be forged."""
+    return Invalid(
+        "`resource`: an app role is to change its value under its `id`, and what the operator "
+        "assigned under the old value cannot be taken back, since the EntraTenant's `grants` or "
+        "the operator's own permissions do not allow it; give the new value another `id`"
+    )
 
 
 async def _granted(

@@ -33,6 +33,8 @@ class Ownership:
     """The id that we derive for a value."""
     claimed: frozenset[str] = frozenset()
     """Ids of other makes that the application's tags claim for us."""
+    derived: frozenset[str] = frozenset()
+    """Ids that belong to declared values: what has one under another value was ours."""
     remove_app_roles: bool = False
     """Whether app roles of others go."""
     remove_scopes: bool = False
@@ -40,13 +42,15 @@ class Ownership:
 
     def is_ours(self, entry: AppRole | PermissionScope) -> bool:
         """Whether an entry of the directory is ours, declared or not any more."""
-        return entry.id == self.id_of(entry.value) or entry.id in self.claimed
+        ours = self.claimed | self.derived
+        return entry.id == self.id_of(entry.value) or entry.id in ours
 
 
 def next_step(desired: Exposure, live: Exposure, own: Ownership) -> Exposure:
     """Return the lists to send next; those of `live` where they are already right.
 
-    An entry that the directory has under a declared value keeps its id, since grants hang on it.
+    An entry that the directory has under a declared value keeps its id, since grants hang on it;
+    not where that id is the one derived for another declared value: somebody changed values then.
     Entries of others are kept, unless they are to be removed. An enabled entry that must change or
     go is disabled first, together with its twin of the other list; what collides with nothing is
     added at once. The lists after that are the next plan's business: whatever happens in between,
@@ -56,6 +60,7 @@ def next_step(desired: Exposure, live: Exposure, own: Ownership) -> Exposure:
         Invalid: the manifest names an id, and the directory has another one for that value.
     """
     ids = {entry.value: entry.id for entry in live.entries}
+    own = replace(own, derived=_derived(desired, own))
     roles = _target(desired.app_roles, live.app_roles, ids, own, remove=own.remove_app_roles)
     scopes = _target(desired.scopes, live.scopes, ids, own, remove=own.remove_scopes)
     frozen = _to_disable(roles, live.app_roles) | _to_disable(scopes, live.scopes)
@@ -74,11 +79,16 @@ def disabled_by(before: Exposure, after: Exposure) -> frozenset[str]:
 
 
 def without(before: Exposure, after: Exposure) -> Exposure:
-    """Return what is in a list of `before` and not in the same of `after`."""
-    roles, scopes = {e.id for e in after.app_roles}, {e.id for e in after.scopes}
+    """Return what is in a list of `before` and not in the same of `after`.
+
+    One whose value changes under its id counts as gone: what was granted on it was meant for the
+    value.
+    """
+    roles = {(e.id, e.value) for e in after.app_roles}
+    scopes = {(e.id, e.value) for e in after.scopes}
     return Exposure(
-        app_roles=tuple(role for role in before.app_roles if role.id not in roles),
-        scopes=tuple(scope for scope in before.scopes if scope.id not in scopes),
+        app_roles=tuple(e for e in before.app_roles if (e.id, e.value) not in roles),
+        scopes=tuple(e for e in before.scopes if (e.id, e.value) not in scopes),
     )
 
 
@@ -113,6 +123,11 @@ def _enabled(lists: Exposure) -> frozenset[str]:
     return frozenset(entry.id for entry in lists.entries if entry.is_enabled)
 
 
+def _derived(desired: Exposure, own: Ownership) -> frozenset[str]:
+    """The ids of the declared entries that are derived from their values."""
+    return frozenset(e.id for e in desired.entries if e.id == own.id_of(e.value))
+
+
 def _target(
     desired: Sequence[Entry], live: Sequence[Entry], ids: Mapping[str, str], own: Ownership, *,
     remove: bool,
@@ -136,6 +151,8 @@ def _target(
 
 def _with_live_id(entry: Entry, ids: Mapping[str, str], own: Ownership) -> Entry:
     found = ids.get(entry.value, entry.id)
+    if entry.id == own.id_of(entry.value) and found in own.derived:
+        return entry
     if found != entry.id != own.id_of(entry.value):
         raise Invalid(
             f"`resource`: '{entry.value}' is to have the id {entry.id}, but the directory has it "
