@@ -40,6 +40,7 @@ class Apis:
         self._read_at: dict[str, datetime] = {}
         self._known: dict[str, ExposedApi] = {}
         self._lookups: Flight[ExposedApi | None] = Flight()
+        self._by_object_id: Flight[ExposedApi | None] = Flight()
 
     async def exposing(self, app_id: str, values: frozenset[str]) -> ExposedApi | None:
         """Return the API, read again if not all `values` were known; None if it is not there.
@@ -62,11 +63,34 @@ class Apis:
         Raises:
             Stalled, Waiting: by consequence.
         """
-        found = await self._service_principals.api(app_id)
+        return self._remembered(await self._service_principals.api(app_id))
+
+    def _remembered(self, found: ExposedApi | None) -> ExposedApi | None:
         if found is not None:
-            self._known[app_id] = found
-            self._read_at[app_id] = self._clock()
+            self._known[found.app_id] = found
+            self._read_at[found.app_id] = self._clock()
         return found
+
+    async def having(self, object_id: str, role_ids: frozenset[str]) -> ExposedApi | None:
+        """Return the API by the object id of its service principal; None if it is not there.
+
+        Read again if not all roles of these ids were known.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+
+        async def read() -> ExposedApi | None:
+            return self._remembered(await self._service_principals.api_of(object_id))
+
+        for app_id, known in self._known.items():
+            if (
+                known.service_principal_id == object_id
+                and role_ids <= set(known.permissions.app_roles.values())
+                and self._clock() - self._read_at[app_id] < _MEMORY
+            ):
+                return known
+        return await self._by_object_id.join(object_id, read)
 
     async def service_principal(self, app_id: str) -> str | None:
         """Return the object id of the API's service principal, as far as anybody knows it.

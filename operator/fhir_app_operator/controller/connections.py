@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from fhir_app_operator.api.v1alpha1 import EntraTenant
+from fhir_app_operator.api.v1alpha1 import EntraTenant, Grants, TenantPolicy
 from fhir_app_operator.api.v1alpha1.tenant import ApplicationDefaults
 from fhir_app_operator.controller.apis import Apis
 from fhir_app_operator.controller.own_writes import OwnWrites
@@ -41,6 +41,7 @@ from fhir_app_operator.planning.model import (
     DesiredGrants,
     FederatedIdentityCredential,
     KeyCredential,
+    RecordedGrant,
 )
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
@@ -63,6 +64,15 @@ class Reviewed:
     wanted: DesiredGrants
     settled: bool
     """Nothing was missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """An account of which nothing is to be taken back, by what the tenant says."""
+
+    account: tuple[RecordedGrant, ...]
+    grants: Grants
+    policy: TenantPolicy | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +104,8 @@ class Connection:
     """The credentials that were seen then and that no list shows."""
     consents: dict[str, Reviewed] = field(default_factory=dict)
     """What was found when each registration's grants were last read, by UID."""
+    allowed: dict[str, Allowed] = field(default_factory=dict)
+    """What of each registration's account was last seen to be allowed, by UID."""
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""
@@ -101,6 +113,7 @@ class Connection:
         self.unlisted.pop(uid, None)
         self.client_ids.pop(uid, None)
         self.consents.pop(uid, None)
+        self.allowed.pop(uid, None)
         self.servers.forget(uid)
         self.own_writes.forget(uid)
 

@@ -7,6 +7,7 @@ or cannot be read, stops nobody from being Ready. What is decided comes from `pl
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,9 +17,11 @@ from fhir_app_operator.controller.connections import Connection, Reviewed
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
+from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import assignments, conditions, grants
 from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
+    AppRole,
     AssignAppRole,
     ConsentToScopes,
     CreateServicePrincipal,
@@ -30,8 +33,10 @@ from fhir_app_operator.planning.model import (
 )
 
 
-async def settle(world: World, work: Pass, connection: Connection) -> None:
+async def settle(world: World, work: Pass, connection: Connection) -> bool:
     """Grant, take back and note in `work` what is missing, if it is time to look.
+
+    Returns False if it was, and what is granted could not be read.
 
     Raises:
         Waiting: `Conflict`, registration or tenant changed meanwhile; `NotLeading`. Nothing else.
@@ -42,21 +47,24 @@ async def settle(world: World, work: Pass, connection: Connection) -> None:
         users = wanted.asks_users or wanted.pre_authorized
         work.consent = grants.report(wanted, ObservedGrants(), url) if users else None
         work.consent_read = True
-        return
-    if not _is_due(world, work, connection):
-        return
+        return True
+    if not await _is_due(world, work, connection):
+        return True
+    readable = True
     try:
         work.consent = await _settle(world, work, connection)
         work.consent_read = True
     except (Conflict, NotLeading):
         raise
     except OperatorError as error:
+        readable = bool(work.granted) or work.granting is not None
         _note_failure(work, connection, error)
     connection.consents[work.identity.uid] = Reviewed(
         at=world.clock(), wanted=wanted,
         # What could not be read is looked for again.
         settled=work.consent_read and (work.consent is None or work.consent.status == "True"),
     )  # fmt: skip
+    return readable
 
 
 def _note_failure(work: Pass, connection: Connection, error: OperatorError) -> None:
@@ -78,7 +86,7 @@ def next_look(work: Pass, connection: Connection) -> datetime | None:
     return known.at + _interval(work, connection, known.at)
 
 
-def _is_due(world: World, work: Pass, connection: Connection) -> bool:
+async def _is_due(world: World, work: Pass, connection: Connection) -> bool:
     """Whether to read: in each pass that reads the application, and while consent is missing.
 
     After a start, the looks for what is missing are spread by the UID's digits.
@@ -89,6 +97,9 @@ def _is_due(world: World, work: Pass, connection: Connection) -> bool:
         return True
     known = connection.consents.get(uid)
     if known is None:
+        # The tenant may have become narrower while nobody looked.
+        if await _holds_unwanted(work, connection):
+            return True
         settled = condition.status == "True"
         known = Reviewed(at=now, wanted=wanted, settled=settled)
         connection.consents[uid] = known
@@ -99,6 +110,30 @@ def _is_due(world: World, work: Pass, connection: Connection) -> bool:
         return True
     due = next_look(work, connection)
     return due is not None and due <= now
+
+
+async def _holds_unwanted(work: Pass, connection: Connection) -> bool:
+    """Whether something of the account is to be taken back; one that cannot be told may be."""
+    account = accounts.of_status(work.registration.status)
+    if not account:
+        return False
+    wanted, application = work.wanted().grants, work.observed.application
+    try:
+        resources = {
+            api.app_id: await connection.apis.service_principal(api.app_id) or ""
+            for api in wanted.apis
+        }
+    except OperatorError:
+        return True
+    known = ObservedGrants(
+        resources=resources, recorded=account,
+        own_roles=_own_roles(application.app_roles if application else ()),
+    )  # fmt: skip
+    return bool(accounts.unwanted(wanted, known, work.observed.service_principal_id or NEW_ID))
+
+
+def _own_roles(roles: Iterable[AppRole]) -> dict[str, str]:
+    return {role.value: role.id for role in roles if role.is_enabled}
 
 
 def _interval(work: Pass, connection: Connection, looked_at: datetime) -> timedelta:
@@ -142,7 +177,7 @@ async def _settle(world: World, work: Pass, connection: Connection) -> grants.Re
         work.granting = action
         await _refuse_outdated(world, work, connection, action)
         try:
-            await _apply(work, connection, action)
+            await apply(work, connection, action)
         except (Conflict, NotLeading):
             raise
         except OperatorError as error:
@@ -188,13 +223,7 @@ def _report(
 async def _observe(work: Pass, connection: Connection) -> ObservedGrants:
     """Read what is granted; a service principal that was made in this pass has nothing yet."""
     wanted, principal = work.wanted().grants, work.observed.service_principal_id
-    account = tuple(
-        RecordedGrant(
-            resource_id=each.resource_id, principal_id=each.principal_id,
-            app_roles=frozenset(each.app_roles), scopes=frozenset(each.scopes),
-        )
-        for each in work.registration.status.grants
-    )  # fmt: skip
+    account = accounts.of_status(work.registration.status)
     fresh = principal is None or any(
         isinstance(action, CreateServicePrincipal) for action in work.applied
     )
@@ -232,7 +261,7 @@ async def _observe_others(
         if principal and not fresh else (),
         recorded=account,
         own_app_id=application.app_id if application else "",
-        own_roles={role.value: role.id for role in roles if role.is_enabled},
+        own_roles=_own_roles(roles),
     )  # fmt: skip
 
 
@@ -287,12 +316,16 @@ async def _refuse_outdated(
             )
 
 
-async def _apply(work: Pass, connection: Connection, action: GrantAction) -> None:
-    principal = _principal(work)
+async def apply(work: Pass, connection: Connection, action: GrantAction) -> None:
+    """Grant `action`, or take it back.
+
+    Raises:
+        Stalled, Waiting: by consequence.
+    """
     match action:
         case AssignAppRole():
             await connection.app_role_assignments.assign(
-                action.principal_id or principal,
+                action.principal_id or _principal(work),
                 action.resource_id,
                 action.app_role_id,
                 others=action.principal_id is not None,
@@ -302,7 +335,9 @@ async def _apply(work: Pass, connection: Connection, action: GrantAction) -> Non
         case ConsentToScopes(grant_id=str(grant_id)):
             await connection.permission_grants.set_scopes(grant_id, action.scopes)
         case ConsentToScopes():
-            await connection.permission_grants.create(principal, action.resource_id, action.scopes)
+            await connection.permission_grants.create(
+                _principal(work), action.resource_id, action.scopes
+            )
         case WithdrawScopes():
             await connection.permission_grants.set_scopes(action.grant_id, action.scopes)
 

@@ -14,12 +14,16 @@ from typing import Final
 
 import structlog
 
-from fhir_app_operator.api.names import (
-    FINALIZER,
-    IN_USE_FINALIZER,
+from fhir_app_operator.api.v1alpha1 import AppType, CredentialType, FhirAppRegistration
+from fhir_app_operator.controller import (
+    consent,
+    holds,
+    narrowing,
+    observe,
+    record,
+    references,
+    tenant_rules,
 )
-from fhir_app_operator.api.v1alpha1 import AppType, CredentialType, EntraTenant, FhirAppRegistration
-from fhir_app_operator.controller import consent, observe, record, references, tenant_rules
 from fhir_app_operator.controller.apply import apply
 from fhir_app_operator.controller.connections import Connection, Unlisted
 from fhir_app_operator.controller.finalize import finalize
@@ -28,7 +32,6 @@ from fhir_app_operator.controller.status import write_status
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
 from fhir_app_operator.graph.governor import BACKGROUND
-from fhir_app_operator.kube.registrations import parse_registration
 from fhir_app_operator.planning import conditions, config_map, notices, policy, requests
 from fhir_app_operator.planning.model import (
     Action,
@@ -80,10 +83,6 @@ class Outcome:
     registration: FhirAppRegistration | None = None
 
 
-def _is_held(tenant: EntraTenant) -> bool:
-    return IN_USE_FINALIZER in tenant.metadata.finalizers
-
-
 class Reconciler:
     """Keeps one registration's application and Secret in the declared state.
 
@@ -115,7 +114,7 @@ class Reconciler:
         if registration.metadata.deletion_timestamp is not None:
             return await self._finalize(work)
         if registration.spec.suspend:
-            return await self._record(work, record.suspended(self._world, work), "success")
+            return await self._suspended(work)
         work.settled = observe.is_settled(registration)
         BACKGROUND.set(work.settled and not requests.outstanding(registration))
         try:
@@ -129,6 +128,17 @@ class Reconciler:
             return await self._failed(work, self._unexpected(work, error))
         return await self._succeeded(work)
 
+    async def _suspended(self, work: Pass) -> Outcome:
+        """Touch nothing, but for what the tenant's administrator no longer allows."""
+        try:
+            done = await narrowing.attempt(self._world, work)
+        except (Conflict, NotLeading) as not_now:
+            return Outcome(result="waiting", retry_after=not_now.retry_after)
+        if work.granted:
+            self._log.info("suspended", key=work.name, actions=work.done())
+        due = None if done else self._world.policy.replication_window
+        return await self._record(work, record.suspended(self._world, work), "success", due=due)
+
     def _unexpected(self, work: Pass, error: Exception) -> Waiting:
         """Log where `error` came from and return it as a condition; its text may hold anything."""
         kind = type(error).__name__
@@ -138,7 +148,7 @@ class Reconciler:
     async def _converge(self, work: Pass) -> None:
         """Observe, then plan and apply until there is nothing left to do."""
         tenant = await references.preconditions(self._world, work)
-        await self._take_hold(work, tenant)
+        await holds.take(self._world, work, tenant)
         connection = work.connection = await self._world.connections.get(tenant)
         try:
             work.desired = await references.desired_state(self._world, work, connection)
@@ -151,7 +161,8 @@ class Reconciler:
         if not await self._is_still_right(work, connection, work.desired):
             await observe.observe_entra(self._world, work, connection)
             await self._bring_about(work, connection, work.desired)
-        await consent.settle(self._world, work, connection)
+        if not await consent.settle(self._world, work, connection):
+            await narrowing.attempt(self._world, work)
         policy.complain(work.desired)
 
     async def _bring_about(self, work: Pass, connection: Connection, wanted: Desired) -> None:
@@ -184,26 +195,6 @@ class Reconciler:
     def _plan(self, work: Pass, connection: Connection, wanted: Desired) -> tuple[Action, ...]:
         observe.compare_clocks(self._world, work, connection)
         return plan(wanted, work.observed, self._world.clock(), self._world.policy)
-
-    async def _take_hold(self, work: Pass, tenant: EntraTenant) -> None:
-        """Put our finalizers on tenant and registration: no Graph write may come before."""
-        await self._hold_tenant(work, tenant)
-        registration = work.registration
-        if FINALIZER not in registration.metadata.finalizers:
-            finalizers = (*registration.metadata.finalizers, FINALIZER)
-            body = await self._world.registrations.set_finalizers(registration, finalizers)
-            work.registration = parse_registration(body)
-
-    async def _hold_tenant(self, work: Pass, tenant: EntraTenant) -> None:
-        if _is_held(tenant) or tenant.metadata.deletion_timestamp:
-            return
-        finalizers = (*tenant.metadata.finalizers, IN_USE_FINALIZER)
-        try:
-            await self._world.registrations.set_finalizers(tenant, finalizers)
-        except Conflict:
-            # The tenant's first registrations come all at once: one of them was faster.
-            if not _is_held(await references.tenant_of(self._world, work.registration)):
-                raise
 
     async def _keep_credential(self, work: Pass, connection: Connection) -> None:
         """Renew and retire although a reference cannot be resolved: workloads are running."""
@@ -300,6 +291,12 @@ class Reconciler:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _failed(self, work: Pass, error: OperatorError) -> Outcome:
+        """Report `error`; what the tenant no longer allows is taken back all the same."""
+        if error.reason != "GraphThrottled":
+            try:
+                await narrowing.attempt(self._world, work)
+            except (Conflict, NotLeading) as not_now:
+                return Outcome(result="waiting", retry_after=not_now.retry_after)
         result = "waiting" if isinstance(error, Waiting) else "stalled"
         outcome = await self._record(
             work,

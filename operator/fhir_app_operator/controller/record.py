@@ -81,7 +81,7 @@ def create_requested(world: World, status: Status) -> Status:
 
 
 def suspended(world: World, work: Pass) -> Status:
-    """Return the status of a registration that is not to be touched."""
+    """Return the status of a registration that is given nothing meanwhile."""
     pause = Stalled("Suspended", "`suspend` is true: nothing is written meanwhile")
     reporter = _reporter(world, work)
     expired = _expired(work, world.clock())

@@ -30,6 +30,7 @@ _SAME_KEY: Final = "Request_MultipleObjectsWithSameKeyValue"
 class ExposedApi:
     """An API in the tenant: its service principal, and its enabled permissions."""
 
+    app_id: str
     service_principal_id: str
     permissions: PermissionIds
 
@@ -114,12 +115,20 @@ class ServicePrincipals:
 
     async def api(self, app_id: str) -> ExposedApi | None:
         """Return the API `app_id` as the tenant has it; None if it is not in the tenant."""
-        path, query = _path(app_id), {"$select": "id,appRoles,oauth2PermissionScopes"}
-        body = await self._graph.get(path, query)
+        return await self._api(_path(app_id))
+
+    async def api_of(self, object_id: str) -> ExposedApi | None:
+        """Return the API whose service principal has that object id; None if it is not there."""
+        return await self._api(f"/servicePrincipals/{quoted(object_id)}")
+
+    async def _api(self, path: str) -> ExposedApi | None:
+        body = await self._graph.get(path, {"$select": selection(PermissionsDocument)})
         if body is None:
             return None
         found = parse(PermissionsDocument, body, f"GET {path}")
-        return ExposedApi(service_principal_id=found.id, permissions=found.permission_ids())
+        return ExposedApi(
+            app_id=found.app_id, service_principal_id=found.id, permissions=found.permission_ids()
+        )
 
 
 def _path(app_id: str) -> str:

@@ -280,6 +280,7 @@ class OwnedPrincipalDocument(OwnPrincipalDocument):
 class PermissionsDocument(ServicePrincipalDocument):
     """A `servicePrincipal` of an API, with what it exposes."""
 
+    app_id: str
     app_roles: list[_Role]
     oauth2_permission_scopes: list[_Scope] = Field(alias="oauth2PermissionScopes")
 

@@ -132,8 +132,11 @@ class Reporter:
         )
 
     def suspended(self, message: str) -> Verdict:
-        """Return the conditions of a suspended object: all as it was, but not kept in sync."""
-        passing = {"Synced", "Reconciling", "Stalled", *ABNORMAL}
+        """Return the conditions of a suspended object: all as it was, but not kept in sync.
+
+        Without those of `ACCESS`, which go by what was granted.
+        """
+        passing = {"Synced", "Reconciling", "Stalled", *ABNORMAL, *ACCESS}
         kept = [c for c in self.previous if c.type not in passing]
         synced = self._condition("Synced", "False", "Suspended", message)
         return self._verdict(*kept, synced, observed=False)

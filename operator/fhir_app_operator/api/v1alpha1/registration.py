@@ -168,7 +168,9 @@ class RegistrationSpec(ApiModel):
         "deleted for good. `Orphan`: it and the Secret stay as they are.",
     )
     suspend: bool = Field(
-        default=False, description="True: nothing is written to Entra or the Secret meanwhile."
+        default=False,
+        description="True: nothing is written to Entra or the Secret meanwhile, but that the "
+        "operator takes back what it granted once the tenant no longer allows it.",
     )
 
 
