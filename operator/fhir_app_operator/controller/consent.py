@@ -16,9 +16,10 @@ from fhir_app_operator.controller import tenant_rules
 from fhir_app_operator.controller.connections import Connection, Reviewed
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
+from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Stalled, Waiting
 from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import assignments, conditions, grants
+from fhir_app_operator.planning.account import Entry
 from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
     AppRole,
@@ -167,26 +168,32 @@ async def foreseen(
 
 async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report | None:
     observed = await _observe(work, connection)
-    actions = _plan(work, observed)
+    actions, known = _plan(work, observed), accounts.entries(observed.recorded)
     if actions:
         intended = grants.intended(observed, actions)
         await _record_intent(world, work, intended)
         observed = replace(observed, recorded=intended)
     failure: OperatorError | None = None
+    not_granted: frozenset[Entry] = frozenset()
     for action in actions:
-        work.granting = action
-        await _refuse_outdated(world, work, connection, action)
+        work.granting, sent = action, False
         try:
+            await _refuse_outdated(world, work, connection, action)
+            sent = True
             await apply(work, connection, action)
         except (Conflict, NotLeading):
             raise
         except OperatorError as error:
             # One principal that is not there must not stand in the way of the others.
             failure = failure or _named(action, error)
+            if not sent or isinstance(error, Stalled):
+                not_granted |= accounts.given(action) - known
             continue
         work.granted.append(action)
         observed = grants.fold(observed, action)
     if failure is not None:
+        # What an administrator may grant from here on must not be taken for ours.
+        work.grants = accounts.records(accounts.entries(observed.recorded) - not_granted)
         raise failure
     work.granting = None
     work.grants = grants.recorded(observed)

@@ -15,6 +15,8 @@ from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.planning import grants, policy
 from fhir_app_operator.planning.model import (
     AppRoleAssignment,
+    AssignAppRole,
+    ConsentToScopes,
     DesiredGrants,
     GrantAction,
     ObservedGrants,
@@ -117,6 +119,20 @@ def unwanted(desired: DesiredGrants, observed: ObservedGrants, own_id: str) -> f
             kept.add(Entry(own_id, wanted.principal_id, "role", role_id))
     may = {"role": desired.assigns, "scope": desired.consents}
     return frozenset(e for e in entries(observed.recorded) if e not in kept and may[e.kind])
+
+
+def given(action: GrantAction) -> frozenset[Entry]:
+    """Return what `action` is to grant, as the account names it."""
+    match action:
+        case AssignAppRole():
+            role = Entry(action.resource_id, action.principal_id, "role", action.app_role_id)
+            return frozenset({role})
+        case ConsentToScopes():
+            return frozenset(
+                Entry(action.resource_id, None, "scope", value) for value in action.added
+            )
+        case _:
+            return frozenset()
 
 
 # ---- what the tenant alone decides
