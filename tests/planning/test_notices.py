@@ -77,9 +77,12 @@ def test_a_repair_names_what_differed(action, what):
 def test_a_renewal_is_no_drift():
     renewal = IssueCredential(nonce="n", policy=POLICY, reason="CredentialDueForRenewal")
     (notice,) = notices.of_actions((renewal,))
-    assert notice.reason == "CredentialRenewed"
+    assert (notice.reason, notice.note.endswith("for the overlap")) == ("CredentialRenewed", True)
     retired = RevokeCredential(type=CredentialType.CLIENT_SECRET, key_id="k", reason="OverlapEnded")
     assert notices.of_actions((retired,)) == ()
+    leaked = replace(retired, reason="RevocationRequested")
+    (notice,) = notices.of_actions((renewal, leaked))
+    assert notice.note.endswith("the old one has ended, as was asked for")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,9 @@ def test_a_type_without_a_credential_has_none_to_rename(kind):
 
 
 def test_a_name_that_nothing_has_is_refused_with_those_that_there_are():
-    with pytest.raises(Invalid, match=r"\[1\].from`: .* no 'CLIENT_ID'; it has: AZURE_AUTHORITY"):
+    with pytest.raises(
+        Invalid, match=r"\[1\].from`: .* no 'CLIENT_ID'; the field may name: AZURE_AUTHORITY"
+    ):
         wanted("Service", "AzureSdk",
                keys=names("FHIR_SCOPE", "S") + names("CLIENT_ID", "X"))  # fmt: skip
 

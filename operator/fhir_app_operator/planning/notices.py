@@ -12,7 +12,7 @@ from typing import Literal
 from fhir_app_operator.api.v1alpha1 import Condition
 from fhir_app_operator.planning import federation, pre_authorization
 from fhir_app_operator.planning.conditions import ABNORMAL, find
-from fhir_app_operator.planning.credentials import ours
+from fhir_app_operator.planning.credentials import REVOCATION, ours
 from fhir_app_operator.planning.differences import changed_properties, ownership
 from fhir_app_operator.planning.following import CHANGED
 from fhir_app_operator.planning.issuance import PLANNED
@@ -121,7 +121,10 @@ def of_actions(applied: Sequence[Action]) -> tuple[Notice, ...]:
         note = f"brought back to the declared state: {', '.join(repaired)}"
         found.append(Notice(type="Normal", reason=REPAIRED, note=note))
     if rotation(applied, None) == "success":
-        note = "a new credential is in the Secret; the old one stays valid for the overlap"
+        ended = any(isinstance(a, RevokeCredential) and a.reason == REVOCATION for a in applied)
+        note = "a new credential is in the Secret; the old one " + (
+            "has ended, as was asked for" if ended else "stays valid for the overlap"
+        )
         found.append(Notice(type="Normal", reason=RENEWED, note=note))
     removed = [a.key_id for a in applied if isinstance(a, RevokeCredential) and a.reason == FOREIGN]
     if removed:

@@ -179,7 +179,8 @@ def refuse(desired: Desired, application: Application | None, actions: Iterable[
             raise Stalled(
                 "PolicyViolation",
                 f"the EntraTenant's `policy` does not allow {said(fresh)}; take it out of the "
-                "manifest, or ask whoever is in charge of the tenant",
+                "manifest, or ask whoever is in charge of the tenant (a role that may do all "
+                "must be listed by its name in `policy.appRoles`)",
             )
 
 

@@ -142,8 +142,8 @@ def check(wanted: SecretShape, facts: Facts) -> None:
     for index, entry in enumerate(wanted.keys):
         if entry.source not in known:
             raise Invalid(
-                f"`secret.keys[{index}].from`: this registration has no '{entry.source}'; it has: "
-                f"{', '.join(sorted(known)[:_LISTED])}"
+                f"`secret.keys[{index}].from`: this registration has no '{entry.source}'; the "
+                f"field may name: {', '.join(sorted(known)[:_LISTED])}"
             )
     own = {part for parts in PARTS_OF.values() for part in parts}
     taken = own.union(*(keys for keys in places.values()))

@@ -17,15 +17,18 @@ class AppType(StrEnum):
     SERVICE = "Service"
 
 
-def _only(field: str, *types: AppType, why: str) -> dict[str, str]:
-    """Return the rule that refuses `field` for every type that is not among `types`."""
-    names = [str(kind) for kind in types]
+def _only(field: str, *types: AppType, why: str, also: tuple[AppType, ...] = ()) -> dict[str, str]:
+    """Return the rule that refuses `field` for every type that is not among `types`.
+
+    Of those in `also` another rule speaks: the message does not name them.
+    """
+    names, spared = [str(kind) for kind in types], [str(kind) for kind in (*types, *also)]
     parent, _, child = field.rpartition(".")
     present = (
         f"has(self.{parent}) && has(self.{parent}.{child})" if parent else f"has(self.{child})"
     )
     return rule(
-        f"self.type in {names} || !({present})",
+        f"self.type in {spared} || !({present})",
         f"`{field}` must only be set for type {' or '.join(names)}: {why}",
         field=f".{field}",
         reason="FieldValueForbidden",
@@ -84,13 +87,13 @@ FIELDS_BY_TYPE: Final = (
     _needs("redirectUris", _has_redirects +
                        "(has(self.redirectUris.spa) || has(self.redirectUris.publicClient))", _PUB,
                        why="at least one URI under `spa` or `publicClient`"),
-    _only("redirectUris.web", _CONF, _RES, _SVC,
+    _only("redirectUris.web", _CONF, also=(_RES, _SVC),
           why="Entra demands a secret on that platform; use `spa` or `publicClient`"),
-    _only("redirectUris.spa", _PUB, _RES, _SVC,
+    _only("redirectUris.spa", _PUB, also=(_RES, _SVC),
                    why="that platform takes no secret; use `web`"),
-    _only("redirectUris.publicClient", _PUB, _RES, _SVC,
+    _only("redirectUris.publicClient", _PUB, also=(_RES, _SVC),
                    why="that platform takes no secret; use `web`"),
-    _only("credential", _CONF, _SVC, _RES, why="a Public client must never have a secret"),
+    _only("credential", _CONF, _SVC, also=(_RES,), why="a Public client must never have a secret"),
     rule("self.type != 'Resource' || !has(self.credential) || "
          "(has(self.resource) && has(self.resource.frontDoor))",
          "`credential` must not be set without `resource.frontDoor`: a FHIR server signs nobody "
