@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from fhir_app_operator.planning.model import ApplicationChanges, AppRole
+from tests.controller.test_hostile import forge
 
 pytestmark = pytest.mark.control_plane
 
@@ -89,3 +90,80 @@ async def test_the_client_id_of_a_registered_server_opens_no_side_door(lab):
     assert told[0] == told[1]
     assert told[0][3] == "FhirServerNotFound"
     assert await other.secret("spy-0") is None
+
+
+async def test_a_forged_ready_opens_no_side_door_either(lab):
+    await lab.ready("Resource")
+    other = await lab.neighbour()
+    app_id = (await lab.status("fhir-server"))["appId"]
+    name = await other.register("Service", **at(app_id))
+    await other.reconcile(name)
+    live = await other.read("fhirapp", name)
+    kept = [c for c in live["status"]["conditions"] if c["type"] not in ("Ready", "Synced")]
+    await forge(other, name, conditions=[*kept, *(
+        {
+            "type": kind, "status": "True", "reason": "Succeeded", "message": "Done",
+            "observedGeneration": live["metadata"]["generation"],
+            "lastTransitionTime": live["status"]["conditions"][0]["lastTransitionTime"],
+        }
+        for kind in ("Ready", "Synced")
+    )])  # fmt: skip
+    assert (await other.reconcile(name)).reason == "FhirServerNotFound"
+    assert "objectId" not in await other.status(name)
+
+
+async def asking(other, app_id, name="client"):
+    """A client of its own namespace's server that asks for a role of another API."""
+    return await other.register(
+        "Service", name, fhirServerRef={"name": "mine"},
+        additionalPermissions=[{"appId": app_id, "appRoles": ["globalReader"]}],
+    )  # fmt: skip
+
+
+async def neighbour(lab, **labels):
+    other = await lab.neighbour(**labels)
+    url = f"https://mine-{other.namespace}.clinic.example"
+    await other.ready("Resource", "mine", resource={"url": url})
+    return other
+
+
+async def test_an_additional_permission_on_a_registered_server_reads_as_on_none(lab):
+    """Neither what it exposes is told, nor is anything of it asked for, whatever is looked at."""
+    await lab.ready("Resource")
+    other = await neighbour(lab)
+    app_id = (await lab.status("fhir-server"))["appId"]
+    told = []
+    for number, api_id in enumerate((app_id, str(uuid.uuid4()))):
+        name = await asking(other, api_id, f"spy-{number}")
+        for _ in range(2):
+            other.forget_calls()
+            outcome = await other.reconcile(name)
+            calls = [call.path.replace(api_id, "APP") for call in other.calls()]
+            message = (await other.message(name)).replace(api_id, "APP")
+            told.append((message, [c for c in calls if "APP" in c], outcome.reason))
+    assert told[:2] == told[2:]
+    assert told[0][2] == "ScopeNotFound"
+    assert "is not in this tenant" in told[0][0]
+    assert "objectId" not in await other.status("spy-0")
+
+
+async def test_a_server_that_allows_the_namespace_may_be_asked_for_more(lab):
+    await lab.ready("Resource")
+    app_id = (await lab.status("fhir-server"))["appId"]
+    other = await neighbour(lab, team="research")
+    name = await asking(other, app_id)
+    assert (await other.settle(name)).reason == "ScopeNotFound"
+    for allowed in ({"namespaces": [other.namespace]},
+                    {"selector": {"matchLabels": {"team": "research"}}}):  # fmt: skip
+        await lab.patch("fhirapp", "fhir-server", {"spec": {"resource": {"allowedClients": None}}})
+        await lab.patch("fhirapp", "fhir-server",
+                        {"spec": {"resource": {"allowedClients": allowed}}})  # fmt: skip
+        await other.settle(name)
+        assert (await other.conditions(name))["Ready"] == ("True", "Succeeded")
+        access = (await other.application(name))["requiredResourceAccess"]
+        assert app_id in [each["resourceAppId"] for each in access]
+        other.forget_calls()
+        assert not (await other.reconcile(name)).changed
+        assert [call.path for call in other.calls() if app_id in call.path] == []
+    await lab.patch("fhirapp", "fhir-server", {"spec": {"resource": {"allowedClients": None}}})
+    assert (await other.settle(name)).reason == "ScopeNotFound"

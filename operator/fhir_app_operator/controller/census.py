@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
-from fhir_app_operator.controller.fhir_servers import is_allowed
+from fhir_app_operator.controller.allowed_clients import is_allowed
 from fhir_app_operator.controller.keys import Index, RegistrationKey
 from fhir_app_operator.controller.world import World
 from fhir_app_operator.graph.flight import Flight

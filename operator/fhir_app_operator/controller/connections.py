@@ -231,15 +231,16 @@ class Connections:
             fence=self._fence,
         )  # fmt: skip
         service_principals = ServicePrincipals(graph)
+        applications = Applications(graph)
         inventory = Inventory(graph, service_principals, tenant.spec.client_id, self._clock)
         connection = Connection(
             directory=where,
             sign_in=sign_in,
             tokens=tokens,
-            applications=Applications(graph),
+            applications=applications,
             service_principals=service_principals,
             inventory=inventory,
-            apis=Apis(service_principals, inventory, self._clock),
+            apis=Apis(service_principals, applications, inventory, self._clock),
             app_role_assignments=AppRoleAssignments(graph),
             permission_grants=PermissionGrants(graph),
             key_credentials=KeyCredentials(graph),

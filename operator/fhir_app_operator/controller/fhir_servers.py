@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from fhir_app_operator.api.v1alpha1 import AppType, FhirAppRegistration
+from fhir_app_operator.controller.allowed_clients import is_allowed
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.unregistered_servers import unregistered
@@ -117,14 +118,6 @@ async def _of_others(world: World, work: Pass, namespace: str, name: str) -> Fhi
             f"server whose `resource.allowedClients` allow namespace '{work.identity.namespace}'",
         )
     return found
-
-
-def is_allowed(server: FhirAppRegistration, namespace: str, labels: dict[str, str]) -> bool:
-    """Whether registrations in `namespace`, which has these `labels`, may refer to `server`."""
-    if namespace == server.metadata.namespace:
-        return True
-    allowed = server.spec.resource.allowed_clients if server.spec.resource else None
-    return allowed is not None and allowed.allows(namespace, labels)
 
 
 def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) -> None:

@@ -15,6 +15,7 @@ from fhir_app_operator.api.v1alpha1 import (
     FhirAppRegistration,
 )
 from fhir_app_operator.controller import (
+    allowed_clients,
     fhir_servers,
     following,
     observe,
@@ -73,7 +74,7 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
     config_map.refuse_foreign(config_map.wanted_name(registration), work.observed)
     server = await fhir_servers.server_of(world, work, connection)
     issuer = await connection.openid.issuer(server.token_version)
-    apis = await _exposed(connection, asked.apis(registration))
+    apis = await _exposed(world, work, connection, asked.apis(registration))
     wanted = desired.desired(
         registration, work.identity, connection.directory, server, issuer, apis,
         await _defaults(work, connection), await _outside_credential(world, work, connection),
@@ -82,13 +83,22 @@ async def desired_state(world: World, work: Pass, connection: Connection) -> Des
 
 
 async def _exposed(
-    connection: Connection, wanted: Mapping[str, frozenset[str]]
+    world: World, work: Pass, connection: Connection, wanted: Mapping[str, frozenset[str]]
 ) -> dict[str, PermissionIds]:
-    """What those of the APIs expose that the tenant has."""
-    found = {
-        app_id: await connection.apis.exposing(app_id, values) for app_id, values in wanted.items()
-    }
-    return {app_id: api.permissions for app_id, api in found.items() if api is not None}
+    """What those of the APIs expose that the tenant has.
+
+    A server of this cluster that does not allow the namespace reads as one that it does not have.
+    """
+    found: dict[str, PermissionIds] = {}
+    for app_id, values in wanted.items():
+        # Both are asked for in any case: the time that it takes must not tell them apart.
+        api = await connection.apis.exposing(app_id, values)
+        open_to_it = await allowed_clients.may_ask(world, work, connection, app_id)
+        if api is None or not open_to_it:
+            connection.apis.forget(app_id)
+            continue
+        found[app_id] = api.permissions
+    return found
 
 
 async def _outside_credential(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_app_operator.api.v1alpha1 import ServerAddress
+from fhir_app_operator.controller.allowed_clients import is_registered
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Waiting
 from fhir_app_operator.planning import asked
-from fhir_app_operator.planning.model import OWNER_TAG_PREFIX, PermissionIds
+from fhir_app_operator.planning.model import PermissionIds
 from fhir_app_operator.planning.server import Server, unregistered_server
 
 
@@ -31,9 +32,10 @@ async def unregistered(
     server = unregistered_server(address, PermissionIds())
     wanted = frozenset(asked.encoded(work.registration, server.scope_encoding))
     # Both are asked for in any case: the time that it takes must not tell them apart.
-    registered = not work.settled and await _is_registered(world, connection, address)
     api = await connection.apis.exposing(address.app_id, wanted)
+    registered = await is_registered(world, connection, address.app_id)
     if api is None or registered:
+        connection.apis.forget(address.app_id)
         raise Waiting(
             "FhirServerNotFound",
             f"`fhirServer.appId`: the directory shows no API {address.app_id} without a "
@@ -41,10 +43,3 @@ async def unregistered(
             "without a service principal gets one by `az ad sp create --id`",
         )
     return replace(server, permissions=api.permissions)
-
-
-async def _is_registered(world: World, connection: Connection, address: ServerAddress) -> bool:
-    """Whether a registration of this cluster made the application."""
-    application = await connection.applications.by_app_id(address.app_id)
-    ours = f"{OWNER_TAG_PREFIX}{world.cluster_id}/"
-    return application is not None and any(tag.startswith(ours) for tag in application.tags)
