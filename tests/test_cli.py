@@ -30,8 +30,25 @@ def test_help_names_the_commands():
     )
 
 
+def test_help_cuts_no_summary_off():
+    assert "..." not in run("--help").stdout.partition("Commands:")[2]
+
+
 def test_an_unknown_command_is_a_usage_error():
     assert run("fly").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [("/portal",), ("a/b/c",), ("-n", "x", "clinic/portal")])
+def test_a_name_that_plan_cannot_take_is_a_usage_error(arguments):
+    answer = run("plan", *arguments)
+    assert answer.returncode == 2
+    assert "NAMESPACE/NAME" in answer.stderr
+
+
+def test_plan_takes_a_registration_with_its_namespace(tmp_path):
+    answer = run("plan", "clinic/portal", KUBECONFIG=str(tmp_path / "none"))
+    assert answer.returncode == 1
+    assert "no usable configuration" in answer.stderr
 
 
 @pytest.mark.parametrize("name", ["portal", "/portal", "clinic/", "clinic/portal/x"])

@@ -30,7 +30,7 @@ def main() -> None:
     """Keep Microsoft Entra app registrations for FHIR in the state declared in Git."""
 
 
-@main.command()
+@main.command(short_help="Run the operator until SIGTERM.")
 def run() -> None:
     """Run the operator until SIGTERM; settings come from FHIR_APP_OPERATOR_* variables."""
     from fhir_app_operator.telemetry import logs
@@ -50,25 +50,30 @@ def run() -> None:
         sys.exit(0)
 
 
-@main.command()
+@main.command(short_help="Show what a pass would do, and why.")
 @click.option(
     "-f",
     "--filename",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with one or more FhirAppRegistrations, in the cluster or not yet.",
 )
-@click.option("-n", "--namespace", default="default", help="Namespace of NAME.")
-@click.argument("name", required=False)
-def plan(filename: Path | None, namespace: str, name: str | None) -> None:
+@click.option("-n", "--namespace", help="Namespace of NAME, if not default.")
+@click.argument("name", required=False, metavar="[NAMESPACE/]NAME")
+def plan(filename: Path | None, namespace: str | None, name: str | None) -> None:
     """Show the actions that a pass would take for NAME or a file, and why, without taking them."""
     if (filename is None) == (name is None):
         raise click.UsageError("give either NAME or --filename")
+    if name is not None and "/" in name:
+        if namespace is not None:
+            raise click.UsageError("give either --namespace or NAMESPACE/NAME")
+        namespace, name = _parts(name)
     from fhir_app_operator.controller import commands
 
-    _exit(_run_once(lambda world, _api: commands.plan(world, filename, namespace, name)))
+    place = namespace or "default"
+    _exit(_run_once(lambda world, _api: commands.plan(world, filename, place, name)))
 
 
-@main.command()
+@main.command(short_help="Check settings, RBAC, tenants and clocks.")
 def check() -> None:
     """Check settings, RBAC, each tenant's sign-in and permissions, ownership and clocks."""
     from fhir_app_operator.controller import commands
@@ -82,7 +87,7 @@ def check() -> None:
     ))  # fmt: skip
 
 
-@main.command()
+@main.command(short_help="Show why a client gets in or not.")
 @click.option(
     "--sign-in",
     is_flag=True,
@@ -92,9 +97,7 @@ def check() -> None:
 @click.argument("registration", metavar="NAMESPACE/NAME")
 def explain(registration: str, *, sign_in: bool) -> None:
     """Show why a registration gets in or not: its application, permissions, grants and claims."""
-    namespace, _, name = registration.partition("/")
-    if not namespace or not name or "/" in name:
-        raise click.UsageError("name it as NAMESPACE/NAME")
+    namespace, name = _parts(registration)
     from fhir_app_operator.controller import commands
 
     _exit(_run_once(
@@ -132,6 +135,13 @@ def crds(folder: Path | None) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+def _parts(registration: str) -> tuple[str, str]:
+    namespace, _, name = registration.partition("/")
+    if not namespace or not name or "/" in name:
+        raise click.UsageError("name it as NAMESPACE/NAME")
+    return namespace, name
 
 
 class _PlainDumper(yaml.SafeDumper):

@@ -71,6 +71,31 @@ async def test_a_deletion_is_planned_too(lab, capsys):
     assert shown.index("RevokeCredential") < shown.index("DeleteApplication")
 
 
+async def test_a_protected_server_in_use_is_not_said_to_go(lab, wide, capsys):
+    protected = {"url": f"https://{lab.namespace}.clinic.example", "deletionProtection": "Enabled"}
+    server = await lab.ready("Resource", resource=protected)
+    client = await lab.ready("Service")
+    await lab.delete("fhirapp", server)
+    assert not await commands.plan(lab.world, None, lab.namespace, server)
+    shown = capsys.readouterr().out
+    assert "InUse: the deletion waits for 1 registration(s)" in shown
+    assert f"({lab.namespace}/{client})" in shown
+    assert "DeleteApplication" not in shown
+    await lab.patch("fhirapp", server, {"spec": {"deletionPolicy": "Orphan"}})
+    assert await commands.plan(lab.world, None, lab.namespace, server)
+    assert "nothing to do" in capsys.readouterr().out
+
+
+async def test_an_issued_credential_is_told_in_words_of_the_manifest(lab, wide, tmp_path, capsys):
+    await lab.ready("Resource")
+    path = tmp_path / "new.yaml"
+    path.write_text(yaml.safe_dump(manifest(lab, "Service", "new")))
+    assert await commands.plan(lab.world, path, "", None)
+    shown = capsys.readouterr().out
+    assert "policy ClientSecret, 4320h" in shown
+    assert "IssuePolicy(" not in shown
+
+
 async def test_what_would_stop_a_pass_is_said(lab, capsys):
     name = await lab.register("Service")
     assert not await commands.plan(lab.world, None, lab.namespace, name)
@@ -97,10 +122,6 @@ async def test_a_file_without_registrations_says_so(lab, tmp_path, text):
 async def test_an_unknown_name_says_so(lab):
     with pytest.raises(Stalled, match="does not exist"):
         await commands.plan(lab.world, None, lab.namespace, "nobody")
-
-
-def rows(shown):
-    return {line.split("  ")[0].strip(): line for line in shown.splitlines() if line.strip()}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fhir_app_operator.controller import commands
+from fhir_app_operator.controller import explain as explaining
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.planning.model import ApplicationChanges
 from tests.controller.test_following import pair
@@ -159,6 +160,20 @@ async def test_nothing_is_cut_off_where_there_is_little_room(lab, capsys, monkey
     _, shown = await explained(lab, capsys, name, sign_in=True)
     assert "…" not in shown
     assert (await lab.status(name))["objectId"] in shown
+
+
+@pytest.mark.parametrize("columns", ["60", "100", None])
+async def test_no_remedy_is_cut_and_no_word_is_broken(lab, capsys, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS")
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    name = await lab.register("Service")
+    await lab.reconcile(name)
+    complete, shown = await explained(lab, capsys, name)
+    assert not complete
+    found = await explaining.explain(lab.world, lab.namespace, name, sign_in=False)
+    words = {word for link in found.links for word in f"{link.state} {link.remedy}".split()}
+    assert words <= set(shown.split()), words - set(shown.split())
 
 
 async def test_nothing_is_written(lab, capsys):

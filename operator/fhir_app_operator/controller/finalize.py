@@ -39,7 +39,7 @@ async def finalize(world: World, work: Pass) -> bool:
     if work.registration.spec.deletion_policy is DeletionPolicy.ORPHAN:
         await _own_outputs(world, work, owned=False)
     else:
-        await _refuse_in_use(world, work)
+        await refuse_in_use(world, work)
         try:
             await _delete(world, work)
         except (Conflict, NotLeading):
@@ -51,8 +51,8 @@ async def finalize(world: World, work: Pass) -> bool:
     return True
 
 
-async def _refuse_in_use(world: World, work: Pass) -> None:
-    """Wait while clients refer to a FHIR server whose deletion is protected.
+async def refuse_in_use(world: World, work: Pass) -> None:
+    """Wait while clients refer to a FHIR server whose deletion is protected; only reads.
 
     Raises:
         Waiting: `InUse`.

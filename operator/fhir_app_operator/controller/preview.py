@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from fhir_app_operator.api import names
-from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
-from fhir_app_operator.controller import consent, observe, references
+from fhir_app_operator.api.v1alpha1 import DeletionPolicy, FhirAppRegistration
+from fhir_app_operator.api.v1alpha1.schema import format_duration
+from fhir_app_operator.controller import consent, finalize, observe, references
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
 from fhir_app_operator.kube.registrations import parse_registration
@@ -18,7 +19,10 @@ from fhir_app_operator.planning.model import (
     Action,
     ApplicationChanges,
     AppRoleAssignment,
+    FederatedIdentityCredential,
+    Following,
     GrantAction,
+    IssuePolicy,
 )
 from fhir_app_operator.planning.plan import deletion_plan
 
@@ -92,10 +96,13 @@ async def _preview(world: World, registration: FhirAppRegistration) -> Preview:
 async def _actions(world: World, work: Pass) -> tuple[Action, ...]:
     registration = work.registration
     if registration.metadata.deletion_timestamp is not None:
+        if registration.spec.deletion_policy is DeletionPolicy.ORPHAN:
+            return ()
+        await finalize.refuse_in_use(world, work)
         tenant = await references.tenant_of(world, registration)
         connection = await world.connections.get(tenant)
         await observe.observe_entra(world, work, connection)
-        purge = registration.spec.deletion_policy == "Purge"
+        purge = registration.spec.deletion_policy is DeletionPolicy.PURGE
         return deletion_plan(work.identity, work.observed, purge=purge)
     tenant = await references.preconditions(world, work)
     connection = work.connection = await world.connections.get(tenant)
@@ -128,9 +135,17 @@ def details(action: Action | GrantAction) -> str:
 
 
 def _words(value: object) -> str:
-    if isinstance(value, tuple | frozenset):
-        return ", ".join(sorted(map(str, value)))
-    return str(value)
+    match value:
+        case tuple() | frozenset():
+            return ", ".join(sorted(map(str, value)))
+        case IssuePolicy():
+            return f"{value.type}, {format_duration(value.duration)}"
+        case Following():
+            return f"{value.thumbprint} of Secret {value.secret_name}, until {value.end:%Y-%m-%d}"
+        case FederatedIdentityCredential():
+            return f"{value.name} for {value.subject} of {value.issuer}"
+        case _:
+            return str(value)
 
 
 def is_registration(manifest: Any) -> bool:

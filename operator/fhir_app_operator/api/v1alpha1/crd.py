@@ -56,18 +56,18 @@ _REGISTRATION_COLUMNS: Final = (
     _column("Secret", ".status.secretName"),
     _column("Expires", '.status.credentials[?(@.state=="Active")].endTime'),
     _AGE,
-    _column("Message", _condition("Ready", "message"), wide=True),
     _column("Tenant", ".spec.tenantRef.name", wide=True),
     _column("Object-ID", ".status.objectId", wide=True),
     _column("Clients", ".status.clients", "integer", wide=True),
+    _column("Message", _condition("Ready", "message"), wide=True),
 )
 _TENANT_COLUMNS: Final = (
     _column("Tenant-ID", ".spec.tenantId"),
     _column("Cloud", ".spec.cloud"),
     *_READY,
     _AGE,
-    _column("Message", _condition("Ready", "message"), wide=True),
     _column("Registrations", ".status.registrations", "integer", wide=True),
+    _column("Message", _condition("Ready", "message"), wide=True),
 )
 
 
