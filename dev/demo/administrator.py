@@ -67,8 +67,17 @@ class Administrator:
         self._send("POST", "/oauth2PermissionGrants", body)
 
     def assign(self, principal_id: str, api_app_id: str, values: Collection[str]) -> None:
-        """Give app roles of an API to a user, group or service principal by its object id."""
+        """Give app roles of an API to a user, group or service principal by its object id.
+
+        Raises DemoError for a value that is none of its roles.
+        """
         api = self.service_principal(api_app_id)
+        known = {str(role["value"]) for role in api["appRoles"]}
+        if unknown := set(values) - known:
+            raise DemoError(
+                f"{api['displayName']} has no role {', '.join(sorted(unknown))}, "
+                f"but: {', '.join(sorted(known)) or 'none'}"
+            )
         ids = {role["id"] for role in api["appRoles"] if role["value"] in values}
         self._assign_roles({"id": principal_id, "displayName": principal_id}, api, ids)
 

@@ -24,6 +24,7 @@ from dev.demo.errors import DemoError
 from dev.demo.signing_in import Trust, is_loopback, service_token, user_token
 from entra_emulator.seeds import ALICE, BOB, SeededUser
 
+_SERVER = "Resource"
 _PEOPLE = {user.user_principal_name: user for user in (ALICE, BOB)}
 _NAME = click.argument("registration", metavar="NAMESPACE/NAME")
 _USER = click.argument("user", required=False, type=click.Choice(list(_PEOPLE)))
@@ -38,9 +39,15 @@ def main() -> None:
 @_NAME
 def consent(registration: str) -> None:
     """Grant all that the application asks for, for all users: "admin consent"."""
-    app_id = _status(registration)["appId"]
+    body = _registration(registration)
+    if body["spec"]["type"] == _SERVER:
+        raise DemoError(f"{registration} is a FHIR server: consent to what its clients ask for")
+    app_id = _status(registration, body)["appId"]
     with administrator_at(**_entra()) as administrator:
-        for grant in administrator.consent(app_id):
+        grants = administrator.consent(app_id)
+        if not grants:
+            click.echo(f"{registration} asks for nothing that there is to grant")
+        for grant in grants:
             click.echo(f"{grant.client} may use {grant.permission} of {grant.api} ({grant.kind})")
 
 
@@ -50,9 +57,12 @@ def consent(registration: str) -> None:
 @_USER
 def assign(registration: str, role: str, user: str | None) -> None:
     """Give USER (alice@clinic.example, bob@clinic.example) a ROLE of a FHIR server."""
-    person = _person(user)
+    person, body = _person(user), _registration(registration)
+    if body["spec"]["type"] != _SERVER:
+        raise DemoError(f"{registration} has no roles: name its FHIR server")
+    app_id = _status(registration, body)["appId"]
     with administrator_at(**_entra()) as administrator:
-        administrator.assign(person.id, _status(registration)["appId"], {role})
+        administrator.assign(person.id, app_id, {role})
     click.echo(f"{person.display_name} has the role {role}")
 
 
@@ -61,8 +71,14 @@ def assign(registration: str, role: str, user: str | None) -> None:
 @_USER
 def sign_in(registration: str, user: str | None) -> None:
     """Sign in with the registration's Secret and show what the token says (never the token)."""
-    spec, secret = _get("fhirapp", registration)["spec"], _secret(registration)
-    trust = Trust(Path(os.environ["ENTRA_CA"]))
+    body = _registration(registration)
+    spec = body["spec"]
+    if spec["type"] == _SERVER:
+        raise DemoError(f"{registration} is a FHIR server: one of its clients signs in")
+    secret, trust = _secret(registration, body), Trust(Path(_variable("ENTRA_CA")))
+    needed = "AZURE_CLIENT_SECRET" if spec["type"] == "Service" else "FHIR_REDIRECT_URIS"
+    if needed not in secret:
+        raise DemoError(f"{registration} cannot be tried here: its Secret has no {needed}")
     if spec["type"] == "Service":
         token = service_token(secret, trust)
     else:
@@ -93,23 +109,39 @@ def _person(user: str | None) -> SeededUser:
 
 def _entra() -> dict[str, Any]:
     names = ("ENTRA_URL", "ENTRA_TENANT_ID", "ENTRA_ADMIN_CLIENT_ID", "ENTRA_ADMIN_CLIENT_SECRET")
-    origin, tenant_id, client_id, client_secret = (os.environ[name] for name in names)
+    origin, tenant_id, client_id, client_secret = map(_variable, names)
     return {
         "origin": origin, "tenant_id": tenant_id, "client_id": client_id,
-        "client_secret": client_secret, "trust": Trust(Path(os.environ["ENTRA_CA"])),
+        "client_secret": client_secret, "trust": Trust(Path(_variable("ENTRA_CA"))),
     }  # fmt: skip
 
 
-def _status(registration: str) -> dict[str, Any]:
-    status: dict[str, Any] = _get("fhirapp", registration).get("status", {})
+def _variable(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise DemoError(f"{name} is not set: source the sandbox's `env` first") from None
+
+
+def _registration(registration: str) -> dict[str, Any]:
+    namespace, _, name = registration.partition("/")
+    if not namespace or not name or "/" in name:
+        raise click.UsageError("name it as NAMESPACE/NAME")
+    return _get("fhirapp", registration)
+
+
+def _status(registration: str, body: dict[str, Any]) -> dict[str, Any]:
+    status: dict[str, Any] = body.get("status", {})
     if "appId" not in status:
         raise DemoError(f"{registration} has no application yet: kubectl describe fhirapp")
     return status
 
 
-def _secret(registration: str) -> dict[str, str]:
-    namespace = registration.partition("/")[0]
-    body = _get("secret", f"{namespace}/{_status(registration)['secretName']}")
+def _secret(registration: str, body: dict[str, Any]) -> dict[str, str]:
+    namespace, status = registration.partition("/")[0], _status(registration, body)
+    if "secretName" not in status:
+        raise DemoError(f"{registration} has no Secret yet: kubectl describe fhirapp")
+    body = _get("secret", f"{namespace}/{status['secretName']}")
     return {key: base64.b64decode(value).decode() for key, value in body["data"].items()}
 
 
@@ -128,7 +160,5 @@ def _get(kind: str, registration: str) -> dict[str, Any]:
 if __name__ == "__main__":
     try:
         main(prog_name="sandbox")
-    except KeyError as error:
-        sys.exit(f"sandbox: {error} is not set: source the sandbox's `env` first")
     except DemoError as error:
         sys.exit(f"sandbox: {error}")

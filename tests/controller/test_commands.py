@@ -111,6 +111,28 @@ async def test_a_manifest_that_the_server_refuses_names_the_field(lab, tmp_path)
         await commands.plan(lab.world, path, "", None)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"type": "Servce"},
+            r'spec\.type: Unsupported value: "Servce": supported values: .*"Service"',
+        ),
+        ({"scops": ["x"]}, r'refused .*: unknown field "spec\.scops"$'),
+        ({"secret": {"nam": "x"}}, r'unknown field "spec\.secret\.nam"$'),
+        ({"displayName": 7}, r"spec\.displayName: .*string"),
+    ],
+)
+async def test_a_refused_manifest_is_told_what_is_wrong_with_it(lab, tmp_path, change, said):
+    bad = manifest(lab, "Service", "bad")
+    bad["spec"] |= change
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(bad))
+    with pytest.raises(Stalled, match=said) as refused:
+        await commands.plan(lab.world, path, "", None)
+    assert "<nil>" not in refused.value.message
+
+
 @pytest.mark.parametrize("text", ["a: [", "kind: ConfigMap\n", ""])
 async def test_a_file_without_registrations_says_so(lab, tmp_path, text):
     path = tmp_path / "x.yaml"

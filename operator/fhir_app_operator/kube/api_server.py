@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,13 +30,21 @@ _RELOAD_AFTER: Final = 300.0
 """Seconds after which a projected token is read again, long before its end."""
 
 
+_NO_FIELD: Final = "<nil>"
+"""The field of a cause that says only that other rules were not looked at."""
+_UNTYPED: Final = re.compile(r"failed to create typed patch object \([^)]*\): (.+)", re.DOTALL)
+_UNDECLARED: Final = "field not declared in schema"
+
 Observe = Callable[[str, str, int | None, float], None]
 """Called with (host, method, status or None, seconds) after each answer, for metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request; `what` names the object in messages."""
+    """One request; `what` names the object in messages.
+
+    With `quotable`, the body holds no secret: a refusal's message may say what is wrong with it.
+    """
 
     method: str
     path: str
@@ -44,6 +53,7 @@ class Request:
     body: Any = None
     content_type: str = _JSON
     accept: str = _JSON
+    quotable: bool = False
 
 
 class ApiServer:
@@ -194,7 +204,10 @@ def consequence(request: Request, status: int, body: Mapping[str, Any]) -> Excep
                 f"the operator's ServiceAccount may not {action}: apply the RBAC of this version",
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.BAD_REQUEST:
-            return Stalled("RequestRefused", f"the API server refused {action}: {_fields(body)}")
+            why = _causes(body) if request.quotable else _fields(body)
+            return Stalled("RequestRefused", f"the API server refused {action}: {why}")
+        case _ if request.quotable and (misfits := _misfits(body)):
+            return Stalled("RequestRefused", f"the API server refused {action}: {misfits}")
         case _:
             return Waiting("ApiServerUnavailable", f"{action} failed with HTTP {status}")
 
@@ -207,5 +220,29 @@ def _terminating(body: Mapping[str, Any]) -> bool:
 def _fields(body: Mapping[str, Any]) -> str:
     """The fields at fault; the message itself may quote values."""
     causes = (body.get("details") or {}).get("causes") or ()
-    fields = sorted({str(cause.get("field")) for cause in causes if cause.get("field")})
+    named = (cause.get("field") for cause in causes)
+    fields = sorted({str(field) for field in named if field and field != _NO_FIELD})
     return ", ".join(fields) or str(body.get("reason", "no reason given"))
+
+
+def _causes(body: Mapping[str, Any]) -> str:
+    """What is wrong with each field; for a body that holds no secret."""
+    causes = (body.get("details") or {}).get("causes") or ()
+    found = [f"{cause['field']}: {cause.get('message')}" for cause in causes
+             if cause.get("field", _NO_FIELD) != _NO_FIELD]  # fmt: skip
+    return "; ".join(found) or str(body.get("message") or body.get("reason") or "no reason given")
+
+
+def _misfits(body: Mapping[str, Any]) -> str:
+    """What of a server-side apply does not fit the schema; empty: that is not the matter.
+
+    The API server answers that with 500 (structured-merge-diff, `AsTyped`).
+    """
+    found = _UNTYPED.search(str(body.get("message")))
+    lines = found[1].splitlines() if found else ()
+    return "; ".join(_misfit(line.strip()) for line in lines if line.strip().startswith("."))
+
+
+def _misfit(line: str) -> str:
+    field, _, problem = line.removeprefix(".").partition(": ")
+    return f'unknown field "{field}"' if problem == _UNDECLARED else f"{field}: {problem}"

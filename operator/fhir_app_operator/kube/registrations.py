@@ -82,11 +82,12 @@ class Registrations:
         """
         meta = manifest.get("metadata") or {}
         namespace, name = meta.get("namespace") or "default", meta.get("name") or ""
-        query = (("dryRun", "All"), ("fieldManager", "plan"), ("force", "true"))
+        query = (("dryRun", "All"), ("fieldManager", "plan"), ("force", "true"),
+                 ("fieldValidation", "Strict"))  # fmt: skip
         return await self._api.send(
             Request(method="PATCH", path=registration_path(namespace, name), query=query,
                     what=f"FhirAppRegistration '{namespace}/{name}'", body=manifest,
-                    content_type=APPLY_PATCH)
+                    content_type=APPLY_PATCH, quotable=True)
         )  # fmt: skip
 
     async def set_finalizers(
