@@ -240,6 +240,14 @@ class Lab:
             "appRoleId": roles[value],
         })  # fmt: skip
 
+    async def ungrant(self, name, value, server="fhir-server"):
+        """Take the role back from a registration, as an administrator does."""
+        roles = {role["id"]: role["value"] for role in (await self.application(server))["appRoles"]}
+        principal = (await self.status(name))["servicePrincipalId"]
+        for entity in list(permissions.assignments_to(self.emulator.directory, principal)):
+            if roles.get(entity.document["appRoleId"]) == value:
+                self.emulator.directory.store.remove(entity)
+
     async def accepts(self, name, secret_name=None):
         data = await self.secret(secret_name or name)
         return self.emulator.directory.accepts(data["AZURE_CLIENT_ID"], data["AZURE_CLIENT_SECRET"])

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from entra_emulator import Fault
+from entra_emulator import Fault, Replica
 from tests.controller.test_grants import ROLES, consent, held, opt_in, permit
+from tests.controller.test_narrowing import granted
 
 pytestmark = pytest.mark.control_plane
 
@@ -41,3 +42,44 @@ async def test_a_refusal_does_not_forget_what_may_have_been_granted_before(lab):
     await lab.reconcile(name)
     assert await consent(lab, name) == ("False", "RequestRefused")
     assert (await lab.status(name))["grants"] == before
+
+
+async def test_a_grant_that_a_stale_read_does_not_show_is_still_taken_back(lab):
+    name = await granted(lab)
+    lab.pass_time(timedelta(hours=1))
+    await lab.settle(name)
+    await lab.patch("fhirapp", name, {"spec": {"appRoles": ["globalReader", "globalWriter"]}})
+    await lab.settle(name)
+    replicas = lab.emulator.directory.store.replicas
+    replicas.lag, replicas.sign_in_lag = timedelta(minutes=20), timedelta(0)
+    replicas.serve_in_order((Replica.LAGGING,))
+    await lab.patch("fhirapp", name, {"spec": {"appRoles": ["globalReader"]}})
+    for _ in range(8):
+        await lab.reconcile(name)
+        lab.pass_time(timedelta(minutes=1))
+    assert len((await lab.status(name))["grants"][0]["appRoles"]) == 2
+    replicas.serve_in_order((Replica.FRESH,))
+    outcome = await lab.settle(name)
+    if await held(lab, name) != ["globalReader"]:
+        assert outcome.due <= timedelta(minutes=15)
+        lab.pass_time(outcome.due)
+        await lab.settle(name)
+    assert await held(lab, name) == ["globalReader"]
+    assert len((await lab.status(name))["grants"][0]["appRoles"]) == 1
+
+
+async def test_a_grant_that_somebody_else_took_back_is_forgotten_in_the_end(lab):
+    name = await granted(lab, "globalReader", "globalWriter")
+    lab.pass_time(timedelta(hours=1))
+    await lab.settle(name)
+    await lab.ungrant(name, "globalWriter")
+    await lab.patch("fhirapp", name, {"spec": {"appRoles": ["globalReader"]}})
+    outcome = await lab.settle(name)
+    looks = 0
+    while len((await lab.status(name))["grants"][0]["appRoles"]) == 2:
+        looks += 1
+        assert looks <= 3
+        lab.pass_time(outcome.due)
+        outcome = await lab.settle(name)
+    assert looks > 1
+    assert outcome.due is None or outcome.due > timedelta(hours=1)

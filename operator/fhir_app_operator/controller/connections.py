@@ -36,6 +36,7 @@ from fhir_app_operator.graph.openid import OpenIdConfigurations
 from fhir_app_operator.graph.server_clock import ServerClock
 from fhir_app_operator.graph.service_principals import ServicePrincipals
 from fhir_app_operator.kube.secrets import Secrets
+from fhir_app_operator.planning.account import Entry
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.model import (
     DesiredGrants,
@@ -64,6 +65,8 @@ class Reviewed:
     wanted: DesiredGrants
     settled: bool
     """Nothing was missing."""
+    hidden: bool = False
+    """Something that is to be taken back was in the account, and not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,8 @@ class Connection:
     """What was found when each registration's grants were last read, by UID."""
     allowed: dict[str, Allowed] = field(default_factory=dict)
     """What of each registration's account was last seen to be allowed, by UID."""
+    missed: dict[str, dict[Entry, datetime]] = field(default_factory=dict)
+    """What of each registration's account no read has shown, and since when, by UID."""
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""
@@ -114,6 +119,7 @@ class Connection:
         self.client_ids.pop(uid, None)
         self.consents.pop(uid, None)
         self.allowed.pop(uid, None)
+        self.missed.pop(uid, None)
         self.servers.forget(uid)
         self.own_writes.forget(uid)
 

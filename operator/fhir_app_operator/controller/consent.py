@@ -60,10 +60,13 @@ async def settle(world: World, work: Pass, connection: Connection) -> bool:
     except OperatorError as error:
         readable = bool(work.granted) or work.granting is not None
         _note_failure(work, connection, error)
+    # What failed is looked for again by the rules for what is missing.
+    checked = work.granting is None and bool(work.grants)
     connection.consents[work.identity.uid] = Reviewed(
         at=world.clock(), wanted=wanted,
         # What could not be read is looked for again.
         settled=work.consent_read and (work.consent is None or work.consent.status == "True"),
+        hidden=checked and await _holds_unwanted(work, connection),
     )  # fmt: skip
     return readable
 
@@ -79,9 +82,14 @@ def _note_failure(work: Pass, connection: Connection, error: OperatorError) -> N
     work.consent_read = True
 
 
-def next_look(work: Pass, connection: Connection) -> datetime | None:
-    """Return when a consent that is missing is to be looked for again; None: not by itself."""
+def next_look(work: Pass, connection: Connection, window: timedelta) -> datetime | None:
+    """Return when to look again for what is missing, or to be taken back and not shown.
+
+    None: not by itself. `window` is for how long a read may be behind.
+    """
     known = connection.consents.get(work.identity.uid)
+    if known is not None and known.hidden:
+        return known.at + window
     if known is None or known.settled:
         return None
     return known.at + _interval(work, connection, known.at)
@@ -109,13 +117,13 @@ async def _is_due(world: World, work: Pass, connection: Connection) -> bool:
         connection.consents[uid] = known
     if known.wanted != wanted:
         return True
-    due = next_look(work, connection)
+    due = next_look(work, connection, world.policy.replication_window)
     return due is not None and due <= now
 
 
 async def _holds_unwanted(work: Pass, connection: Connection) -> bool:
     """Whether something of the account is to be taken back; one that cannot be told may be."""
-    account = accounts.of_status(work.registration.status)
+    account = accounts.of_status(work.registration.status) if work.grants is None else work.grants
     if not account:
         return False
     wanted, application = work.wanted().grants, work.observed.application
@@ -168,6 +176,7 @@ async def foreseen(
 
 async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report | None:
     observed = await _observe(work, connection)
+    own_id = work.observed.service_principal_id or NEW_ID
     actions, known = _plan(work, observed), accounts.entries(observed.recorded)
     if actions:
         intended = grants.intended(observed, actions)
@@ -191,13 +200,29 @@ async def _settle(world: World, work: Pass, connection: Connection) -> grants.Re
             continue
         work.granted.append(action)
         observed = grants.fold(observed, action)
+        taken = accounts.taken_back(accounts.entries(observed.recorded), action, own_id)
+        observed = replace(observed, recorded=accounts.records(taken))
+    # What an administrator may grant from here on must not be taken for ours.
+    left = accounts.entries(observed.recorded) - not_granted
+    work.grants = accounts.records(left)
     if failure is not None:
-        # What an administrator may grant from here on must not be taken for ours.
-        work.grants = accounts.records(accounts.entries(observed.recorded) - not_granted)
         raise failure
     work.granting = None
-    work.grants = grants.recorded(observed)
+    left -= given_up(world, work, connection, left, accounts.shown(observed, own_id))
+    work.grants = accounts.records(left)
     return _report(work, connection, observed, _url(work, connection))
+
+
+def given_up(
+    world: World, work: Pass, connection: Connection, expected: frozenset[Entry],
+    shown: frozenset[Entry],
+) -> frozenset[Entry]:  # fmt: skip
+    """Note which of `expected` a read did not show; return what has not been for too long."""
+    now, uid = world.clock(), work.identity.uid
+    missed = accounts.missed(expected, shown, connection.missed.get(uid, {}), now)
+    gone = accounts.given_up(missed, now, world.policy.doubt)
+    connection.missed[uid] = {entry: at for entry, at in missed.items() if entry not in gone}
+    return gone
 
 
 def _named(action: GrantAction, error: OperatorError) -> OperatorError:

@@ -19,7 +19,7 @@ from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waitin
 from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import grants
 from fhir_app_operator.planning.account import Entry, GrantedApi
-from fhir_app_operator.planning.model import RecordedGrant
+from fhir_app_operator.planning.model import ObservedGrants, RecordedGrant
 
 _LOG: Final = structlog.get_logger("narrowing")
 
@@ -130,7 +130,12 @@ async def _take_back(
         left = accounts.taken_back(left, action, principal)
         work.grants = accounts.records(left)
     work.granting = None
-    return accounts.records(left)
+    shown = accounts.shown(
+        ObservedGrants(assignments=tuple(assignments), consents=tuple(consents)), principal
+    )
+    left -= consent.given_up(world, work, connection, found & left, shown)
+    work.grants = accounts.records(left)
+    return work.grants
 
 
 async def _own_principal(work: Pass, connection: Connection) -> str | None:

@@ -283,7 +283,7 @@ class Reconciler:
         now, policy, connection = self._world.clock(), self._world.policy, work.connection
         moments = [next_due(wanted, work.observed, now, policy)]
         if connection is not None:
-            moments.append(consent.next_look(work, connection))
+            moments.append(consent.next_look(work, connection, policy.replication_window))
             verified = connection.verified.get(work.identity.uid, now)
             if verified + self._world.verify_every - now <= policy.replication_window:
                 # A pass before this one asked for it: it must not wait for the resync.

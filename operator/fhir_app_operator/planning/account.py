@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from fhir_app_operator.api.v1alpha1 import Grants, RegistrationStatus, TenantPolicy
@@ -135,6 +136,34 @@ def given(action: GrantAction) -> frozenset[Entry]:
             return frozenset()
 
 
+def shown(observed: ObservedGrants, own_id: str) -> frozenset[Entry]:
+    """Return what reads show, or this pass made, as the account may name it."""
+    roles = (_named(each, own_id) for each in observed.assignments)
+    scopes = (
+        Entry(grant.resource_id, None, "scope", value)
+        for grant in observed.consents
+        for value in grant.scopes
+    )
+    return frozenset(scopes).union(*roles)
+
+
+def missed(
+    expected: frozenset[Entry], shown: frozenset[Entry], since: Mapping[Entry, datetime],
+    now: datetime,
+) -> dict[Entry, datetime]:  # fmt: skip
+    """Return which of the `expected` no read shows, and since when; `since` is what was before."""
+    return {each: since.get(each, now) for each in expected - shown}
+
+
+def given_up(missed: Mapping[Entry, datetime], now: datetime, doubt: timedelta) -> frozenset[Entry]:
+    """Return what has not been shown for so long that it is not granted any more.
+
+    One read proves nothing: it may come from a replica that is behind, and what is forgotten is
+    never taken back.
+    """
+    return frozenset(each for each, at in missed.items() if now - at >= doubt)
+
+
 # ---- what the tenant alone decides
 
 
@@ -213,11 +242,11 @@ def withdrawals(
 
 
 def _named(assignment: AppRoleAssignment, own_id: str) -> frozenset[Entry]:
-    """How the account may name an assignment."""
+    """How the account may name an assignment; one of this pass to itself names no principal."""
+    own = assignment.principal_id in ("", own_id)
     return frozenset(
         Entry(assignment.resource_id, holder, "role", assignment.app_role_id)
-        for holder in (assignment.principal_id, None)
-        if holder is not None or assignment.principal_id == own_id
+        for holder in (assignment.principal_id, *((None,) if own else ()))
     )
 
 

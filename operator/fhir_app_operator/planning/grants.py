@@ -287,24 +287,6 @@ def intended(observed: ObservedGrants, actions: Iterable[GrantAction]) -> tuple[
     return _account(found.values())
 
 
-def recorded(observed: ObservedGrants) -> tuple[RecordedGrant, ...]:
-    """Return the account of a pass that came to its end: what is not granted any more goes."""
-    return _account(
-        replace(
-            record,
-            app_roles=record.app_roles & _held(observed, record.resource_id, record.principal_id),
-            scopes=record.scopes
-            & frozenset(
-                scope
-                for grant in observed.consents
-                if grant.resource_id == record.resource_id
-                for scope in grant.scopes
-            ),
-        )
-        for record in observed.recorded
-    )
-
-
 def _account(records: Iterable[RecordedGrant]) -> tuple[RecordedGrant, ...]:
     kept = (record for record in records if record.app_roles or record.scopes)
     return tuple(sorted(kept, key=lambda r: (r.resource_id, r.principal_id or "")))
