@@ -387,7 +387,8 @@ async def test_roles_of_another_api_are_granted_only_where_that_api_is_listed(la
     assert await consent(lab, name) == ("True", "Granted")
 
 
-async def test_a_plan_shows_grants_and_what_stays_missing(lab, capsys):
+async def test_a_plan_shows_grants_and_what_stays_missing(lab, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
     permit(lab, *ROLES)
     await opt_in(lab, allowed=[{"appRoles": ["globalReader"]}])
     await lab.ready("Resource")
