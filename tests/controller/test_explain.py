@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from entra_emulator import Emulator, Seeds
+from entra_emulator.server import serve
 from fhir_app_operator.controller import commands
 from fhir_app_operator.controller import explain as explaining
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.planning.model import ApplicationChanges
+from tests.controller.lab import OPERATOR_SECRET, open_lab
 from tests.controller.test_following import pair
 from tests.controller.test_managed_servers import READER, SERVICE
 
@@ -17,6 +20,15 @@ pytestmark = pytest.mark.control_plane
 @pytest.fixture(autouse=True)
 def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "240")
+
+
+@pytest.fixture
+async def punctual(cluster):
+    """A lab whose directory has the computer's time, by which MSAL dates what it signs."""
+    with serve(Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET))) as running:
+        async with open_lab(cluster, running) as made:
+            yield made
+            await made.world.connections.close()
 
 
 async def explained(lab, capsys, name, *, sign_in=False):
@@ -113,7 +125,8 @@ async def test_a_client_that_its_server_pre_authorizes_is_said_to_be(lab, capsys
     assert "by the server" in line(shown, "user_impersonation")
 
 
-async def test_a_certificate_signs_in_too(lab, capsys):
+async def test_a_certificate_signs_in_too(punctual, capsys):
+    lab = punctual
     await lab.ready("Resource")
     name = await lab.ready("Service", credential={"certificate": {"issue": {}}})
     await lab.grant(name, "globalReader")

@@ -1,12 +1,17 @@
 """A registration's ConfigMap: written, kept from others, deleted, on the real API server."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from fhir_app_operator.api import names
 from fhir_app_operator.errors import Conflict, Stalled
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from fhir_app_operator.kube.config_maps import ConfigMaps
 
 pytestmark = pytest.mark.control_plane
+CRDS = Path(__file__).parents[2] / "crds"
 DATA = {"FHIR_SCOPE": "x"}
 
 
@@ -46,8 +51,23 @@ async def test_an_owned_one_names_its_registration(api, registration):
     assert "blockOwnerDeletion" not in owner
 
 
-async def test_the_owner_is_put_on_and_taken_off(api, registration):
-    gateway = ConfigMaps(api)
+@pytest.fixture
+async def existing(control_plane, api, registration):
+    """A registration that is there: the garbage collector takes references to others off."""
+    control_plane.kubectl("apply", "--server-side", "-k", str(CRDS))
+    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    root = f"/apis/{names.API_VERSION}/namespaces/{registration.namespace}/fhirappregistrations"
+    spec = {"type": "Resource", "resource": {"url": "https://fhir.clinic.example"}}
+    body = {
+        "apiVersion": names.API_VERSION, "kind": names.REGISTRATION_KIND, "spec": spec,
+        "metadata": {"name": registration.name},
+    }  # fmt: skip
+    made = await api.send(Request(method="POST", path=root, what="registration", body=body))
+    return replace(registration, uid=made["metadata"]["uid"])
+
+
+async def test_the_owner_is_put_on_and_taken_off(api, existing):
+    registration, gateway = existing, ConfigMaps(api)
     await write(api, registration)
     live = await gateway.read(registration, "facts")
     other = {"apiVersion": "v1", "kind": "Namespace", "name": "kube-system"}

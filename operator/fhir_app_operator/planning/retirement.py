@@ -265,9 +265,14 @@ class _Holdings:
             return None
         identity = self.desired.registration
         needed = {self.current.key_id, identity.key_id(self.wanted.nonce)}
-        former = [
-            c for c in self.own if identity.is_followed(c.display_name) and c.key_id not in needed
-        ]
+        former = sorted(
+            (
+                c
+                for c in self.own
+                if identity.is_followed(c.display_name) and c.key_id not in needed
+            ),
+            key=lambda each: self.observed.retired.get(each.key_id, self.now),
+        )
         return _moment(self.now, credential, _OUTPACED) if credential in former[:-1] else None
 
     def _came_to_nothing(self, credential: DatedCredential) -> bool:
