@@ -197,6 +197,17 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     assert "CredentialNotFound" in capsys.readouterr().out
 
 
+async def test_check_cuts_nothing_off_where_there_is_little_room(lab, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    name = await lab.ready("Resource")
+    await lab.api.send(_status(lab, name, {"objectId": "99999999-0000-0000-0000-000000000000"}))
+    assert not await commands.check(lab.world, lab.api, watch_secrets=False, lease_namespace=None)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert f"{lab.namespace}/{name}" in shown
+    assert f"EntraTenant '{lab.tenant}': ownership" in shown
+
+
 def _status(lab, name, status):
     path = resource_path("fhirapp", lab.namespace, name) + "/status"
     return Request(method="PATCH", path=path, what="status", body={"status": status},

@@ -175,7 +175,7 @@ async def test_nothing_is_cut_off_where_there_is_little_room(lab, capsys, monkey
     assert (await lab.status(name))["objectId"] in shown
 
 
-@pytest.mark.parametrize("columns", ["60", "100", None])
+@pytest.mark.parametrize("columns", ["30", "80", None])
 async def test_no_remedy_is_cut_and_no_word_is_broken(lab, capsys, monkeypatch, columns):
     monkeypatch.delenv("COLUMNS")
     if columns:
