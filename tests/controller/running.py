@@ -9,16 +9,41 @@ import asyncio
 import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import httpx
 from structlog.testing import capture_logs
 
+from dev.cluster.control_plane import running_control_plane
+from dev.sandbox.environment import install
+from entra_emulator import Emulator, Seeds
+from entra_emulator.server import serve
 from fhir_app_operator import settings
 from fhir_app_operator.controller import handlers, process
+from tests.controller.lab import OPERATOR_SECRET
 
 PATIENCE = 90.0
+
+
+@contextmanager
+def own_cluster():
+    """Run a control plane with all that a cluster with the operator has."""
+    with running_control_plane() as running:
+        install(running, watch_secrets=True)
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "entra", "namespace": "fhir-app-operator"},
+            "stringData": {"client-secret": OPERATOR_SECRET},
+        }
+        running.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+        yield running
+
+
+def own_entra():
+    """Serve a directory that no other test has touched, nor its clock."""
+    return serve(Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET)))
 
 
 def impatient():

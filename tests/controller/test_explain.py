@@ -4,13 +4,12 @@ import json
 
 import pytest
 
-from entra_emulator import Emulator, Seeds
-from entra_emulator.server import serve
 from fhir_app_operator.controller import commands
 from fhir_app_operator.controller import explain as explaining
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.planning.model import ApplicationChanges
-from tests.controller.lab import OPERATOR_SECRET, open_lab
+from tests.controller.lab import open_lab
+from tests.controller.running import own_entra
 from tests.controller.test_following import pair
 from tests.controller.test_managed_servers import READER, SERVICE
 
@@ -25,7 +24,7 @@ def wide(monkeypatch):
 @pytest.fixture
 async def punctual(cluster):
     """A lab whose directory has the computer's time, by which MSAL dates what it signs."""
-    with serve(Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET))) as running:
+    with own_entra() as running:
         async with open_lab(cluster, running) as made:
             yield made
             await made.world.connections.close()

@@ -13,14 +13,10 @@ import httpx
 import jwt
 import pytest
 
-from dev.cluster.control_plane import running_control_plane
 from dev.fault_proxy import running_fault_proxy
-from dev.sandbox.environment import install
-from entra_emulator import Emulator, Seeds
-from entra_emulator.server import serve
 from fhir_app_operator.errors import Waiting
-from tests.controller.lab import OPERATOR_SECRET, open_lab
-from tests.controller.running import running_operator
+from tests.controller.lab import open_lab
+from tests.controller.running import own_cluster, own_entra, running_operator
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("outages")]
 
@@ -31,21 +27,13 @@ LEEWAY = 60
 
 @pytest.fixture(scope="module")
 def cluster():
-    with running_control_plane() as running:
-        install(running, watch_secrets=True)
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "entra", "namespace": NAMESPACE},
-            "stringData": {"client-secret": OPERATOR_SECRET},
-        }
-        running.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+    with own_cluster() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def entra():
-    with serve(Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET))) as running:
+    with own_entra() as running:
         yield running
 
 

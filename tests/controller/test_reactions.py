@@ -3,16 +3,10 @@
 Real watches; resyncs are an hour away, so only the watches can tell.
 """
 
-import json
-
 import pytest
 
-from dev.cluster.control_plane import running_control_plane
-from dev.sandbox.environment import install
-from entra_emulator import Emulator, Seeds
-from entra_emulator.server import serve
-from tests.controller.lab import OPERATOR_SECRET, open_lab
-from tests.controller.running import running_operator
+from tests.controller.lab import open_lab
+from tests.controller.running import own_cluster, own_entra, running_operator
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("reactions")]
 
@@ -22,21 +16,13 @@ IDS = ("5c1d6f1e-0a3b-4c57-9d3e-2f6a1b7c8d90", "6d2e7f2f-1b4c-4d68-8e4f-3a7b2c8d
 
 @pytest.fixture(scope="module")
 def cluster():
-    with running_control_plane() as running:
-        install(running, watch_secrets=True)
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "entra", "namespace": "fhir-app-operator"},
-            "stringData": {"client-secret": OPERATOR_SECRET},
-        }
-        running.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+    with own_cluster() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def entra():
-    with serve(Emulator(admin=True, seeds=Seeds(operator_secret=OPERATOR_SECRET))) as running:
+    with own_entra() as running:
         yield running
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from fhir_app_operator.api.v1alpha1 import Grants, TenantPolicy
 from fhir_app_operator.errors import Invalid
+from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import assignments, grants
 from fhir_app_operator.planning.model import (
     AppRoleAssignment,
@@ -51,7 +52,7 @@ def test_each_is_given_what_it_has_not_got_yet_and_then_nothing_is_left_to_do():
         AssignAppRole(app_id="app", resource_id="sp", app_role_id="r2", value="globalWriter",
                       principal_id=GROUP),
     )  # fmt: skip
-    intended = grants.intended(now, actions)
+    intended = accounts.intended(now.recorded, actions)
     assert intended == (account(ALICE, "r1"), account(GROUP, "r2"))
     for action in actions:
         now = grants.fold(now, action)

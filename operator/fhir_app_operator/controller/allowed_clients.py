@@ -8,7 +8,6 @@ from __future__ import annotations
 from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning.model import OWNER_TAG_PREFIX, REGISTRATION_TAG_PREFIX
 
 
@@ -46,7 +45,7 @@ async def may_ask(world: World, work: Pass, connection: Connection, app_id: str)
         namespace, _, name = tag.removeprefix(REGISTRATION_TAG_PREFIX).partition("/")
         if namespace == work.identity.namespace:
             return True
-        server = await _readable(world, namespace, name)
+        server = await world.registrations.readable(namespace, name)
         if server is None or world.identity(server).owner_tag not in tags:
             continue
         if is_allowed(server, work.identity.namespace, work.namespace_labels):
@@ -57,10 +56,3 @@ async def may_ask(world: World, work: Pass, connection: Connection, app_id: str)
 def _is_ours(world: World, tags: frozenset[str]) -> bool:
     ours = f"{OWNER_TAG_PREFIX}{world.cluster_id}/"
     return any(tag.startswith(ours) for tag in tags)
-
-
-async def _readable(world: World, namespace: str, name: str) -> FhirAppRegistration | None:
-    try:
-        return await world.registrations.registration(namespace, name)
-    except Invalid:
-        return None

@@ -39,10 +39,12 @@ from fhir_app_operator.kube.secrets import Secrets
 from fhir_app_operator.planning.account import Entry
 from fhir_app_operator.planning.clouds import Directory, directory
 from fhir_app_operator.planning.model import (
+    Application,
     DesiredGrants,
     FederatedIdentityCredential,
     KeyCredential,
     RecordedGrant,
+    Registration,
 )
 
 RETIRE_AFTER: Final = timedelta(minutes=10)
@@ -111,6 +113,24 @@ class Connection:
     """What of each registration's account was last seen to be allowed, by UID."""
     missed: dict[str, dict[Entry, datetime]] = field(default_factory=dict)
     """What of each registration's account no read has shown, and since when, by UID."""
+
+    async def application_of(self, registration: Registration) -> Application | None:
+        """Return the application of `registration`: by its key, and only with its owner tag.
+
+        Never by what its status says: whoever may write that could name anybody's application.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        found = await self.applications.by_unique_name(registration.unique_name)
+        return found if found is not None and registration.owner_tag in found.tags else None
+
+    async def principal_of(self, registration: Registration) -> str | None:
+        """Return the object id of the service principal of `application_of`; errors as there."""
+        application = await self.application_of(registration)
+        if application is None:
+            return None
+        return await self.service_principals.id_of(application.app_id)
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of a registration that is gone."""

@@ -6,7 +6,6 @@ or cannot be read, stops nobody from being Ready. What is decided comes from `pl
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Stalle
 from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import assignments, conditions, grants
 from fhir_app_operator.planning.account import Entry
+from fhir_app_operator.planning.credentials import share
 from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
     AppRole,
@@ -112,8 +112,7 @@ async def _is_due(world: World, work: Pass, connection: Connection) -> bool:
         settled = condition.status == "True"
         known = Reviewed(at=now, wanted=wanted, settled=settled)
         connection.consents[uid] = known
-        share = int(hashlib.sha256(uid.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
-        known = replace(known, at=now - share * _interval(work, connection, now))
+        known = replace(known, at=now - share(uid) * _interval(work, connection, now))
         connection.consents[uid] = known
     if known.wanted != wanted:
         return True
@@ -123,7 +122,7 @@ async def _is_due(world: World, work: Pass, connection: Connection) -> bool:
 
 async def _holds_unwanted(work: Pass, connection: Connection) -> bool:
     """Whether something of the account is to be taken back; one that cannot be told may be."""
-    account = accounts.of_status(work.registration.status) if work.grants is None else work.grants
+    account = account_of(work)
     if not account:
         return False
     wanted, application = work.wanted().grants, work.observed.application
@@ -139,6 +138,11 @@ async def _holds_unwanted(work: Pass, connection: Connection) -> bool:
         own_roles=_own_roles(application.app_roles if application else ()),
     )  # fmt: skip
     return bool(accounts.unwanted(wanted, known, work.observed.service_principal_id or NEW_ID))
+
+
+def account_of(work: Pass) -> tuple[RecordedGrant, ...]:
+    """Return the account as this pass left it, or found it."""
+    return accounts.of_status(work.registration.status) if work.grants is None else work.grants
 
 
 def _own_roles(roles: Iterable[AppRole]) -> dict[str, str]:
@@ -179,7 +183,7 @@ async def _settle(world: World, work: Pass, connection: Connection) -> grants.Re
     own_id = work.observed.service_principal_id or NEW_ID
     actions, known = _plan(work, observed), accounts.entries(observed.recorded)
     if actions:
-        intended = grants.intended(observed, actions)
+        intended = accounts.intended(observed.recorded, actions)
         await _record_intent(world, work, intended)
         observed = replace(observed, recorded=intended)
     failure: OperatorError | None = None

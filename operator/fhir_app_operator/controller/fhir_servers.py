@@ -106,11 +106,7 @@ async def _referenced(world: World, work: Pass) -> FhirAppRegistration:
 
 
 async def _of_others(world: World, work: Pass, namespace: str, name: str) -> FhirAppRegistration:
-    try:
-        found = await world.registrations.registration(namespace, name)
-    except Invalid:
-        # That it exists and cannot be read would tell as much as that it can.
-        found = None
+    found = await world.registrations.readable(namespace, name)
     if found is None or not is_allowed(found, work.identity.namespace, work.namespace_labels):
         raise Waiting(
             "FhirServerNotFound",
@@ -174,9 +170,8 @@ async def _known_server(
 async def _application_of(
     world: World, connection: Connection, server: FhirAppRegistration
 ) -> Application:
-    identity = world.identity(server)
-    application = await connection.applications.by_unique_name(identity.unique_name)
-    if application is None or identity.owner_tag not in application.tags:
+    application = await connection.application_of(world.identity(server))
+    if application is None:
         raise Waiting(
             "FhirServerNotReady",
             f"the application of FhirAppRegistration '{server.metadata.name}' is not visible "

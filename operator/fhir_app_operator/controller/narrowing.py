@@ -13,6 +13,7 @@ import structlog
 
 from fhir_app_operator.api.v1alpha1 import Grants
 from fhir_app_operator.controller import consent, references, tenant_rules
+from fhir_app_operator.controller.census import uses_tenant
 from fhir_app_operator.controller.connections import Allowed, Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting, origin
@@ -53,7 +54,7 @@ async def settle(world: World, work: Pass) -> bool:
         Conflict: the tenant changed meanwhile.
         Stalled, Waiting: what is granted cannot be read or taken back, or whose it is.
     """
-    account = accounts.of_status(work.registration.status) if work.grants is None else work.grants
+    account = consent.account_of(work)
     if not account:
         return True
     if work.tenant is None:
@@ -97,11 +98,10 @@ async def _is_server(world: World, work: Pass, connection: Connection, app_id: s
     """Whether the API is a server with a registration: by the last list of ours, or by status."""
     if connection.inventory.service_principal(app_id) is not None:
         return True
-    reference = work.registration.spec.tenant_ref.name
+    tenant = work.registration.spec.tenant_ref.name
     async for body in world.registrations.all():
-        spec, status = body["spec"], body.get("status") or {}
-        same_tenant = spec["tenantRef"]["name"] == reference
-        if same_tenant and spec["type"] == "Resource" and status.get("appId") == app_id:
+        is_server = uses_tenant(body, tenant) and body["spec"]["type"] == "Resource"
+        if is_server and (body.get("status") or {}).get("appId") == app_id:
             return True
     return False
 
@@ -111,7 +111,7 @@ async def _take_back(
     found: frozenset[Entry],
 ) -> tuple[RecordedGrant, ...]:  # fmt: skip
     """Return the account without what was taken back; what no read shows stays in it."""
-    principal = await _own_principal(work, connection)
+    principal = await connection.principal_of(work.identity)
     if principal is None:
         return account
     left = accounts.entries(account)
@@ -136,14 +136,6 @@ async def _take_back(
     left -= consent.given_up(world, work, connection, found & left, shown)
     work.grants = accounts.records(left)
     return work.grants
-
-
-async def _own_principal(work: Pass, connection: Connection) -> str | None:
-    """The registration's service principal; never by what its status says."""
-    application = await connection.applications.by_unique_name(work.identity.unique_name)
-    if application is None or work.identity.owner_tag not in application.tags:
-        return None
-    return await connection.service_principals.id_of(application.app_id)
 
 
 def _note(work: Pass, gone: frozenset[Entry], apis: dict[str, GrantedApi]) -> None:

@@ -15,7 +15,6 @@ from fhir_app_operator.api.v1alpha1 import (
 )
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning import pre_authorization
 from fhir_app_operator.planning.model import Desired, PreAuthorization
 
@@ -68,7 +67,9 @@ async def _found(
 ) -> _Found:
     if entry.registration_ref is None:
         return _Found(app_id=entry.app_id)
-    client = await _registration(world, work, entry.registration_ref.name)
+    client = await world.registrations.readable(
+        work.identity.namespace, entry.registration_ref.name
+    )
     if client is None:
         return _Found(why="it does not exist in this namespace")
     if why := pre_authorization.refusal(client, work.registration):
@@ -77,13 +78,6 @@ async def _found(
     if app_id is None:
         return _Found(why="it is not visible in Entra yet", unsure=client.status.app_id)
     return _Found(app_id=app_id, registration=client)
-
-
-async def _registration(world: World, work: Pass, name: str) -> FhirAppRegistration | None:
-    try:
-        return await world.registrations.registration(work.identity.namespace, name)
-    except Invalid:
-        return None  # told in its own status
 
 
 async def _app_id(
@@ -101,8 +95,8 @@ async def _app_id(
     snapshot = await connection.inventory.snapshot(world.snapshot_age) if work.settled else None
     listed = snapshot.applications.get(client.status.object_id) if snapshot else None
     if listed is None or identity.owner_tag not in listed.tags:
-        listed = await connection.applications.by_unique_name(identity.unique_name)
-    if listed is None or identity.owner_tag not in listed.tags:
+        listed = await connection.application_of(identity)
+    if listed is None:
         return None
     connection.client_ids[uid] = listed.app_id
     return listed.app_id

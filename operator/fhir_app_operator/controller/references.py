@@ -161,9 +161,8 @@ def _held_keys(
         places = OWN_NAMES[wanted]
     free = places.keys().isdisjoint(secret.data)
     held = {**OWN_NAMES, **({wanted: places} if free else {})}
-    live = secret.credential_keys
     if secret.type is not None:
-        held[secret.type] = OWN_NAMES[secret.type] if live is None else live
+        held[secret.type] = secret.places
     return held
 
 

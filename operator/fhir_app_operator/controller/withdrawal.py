@@ -95,7 +95,7 @@ async def _granted(
             holder = _identity(world, body)
             other: str | None = record.get("principalId")
             mine = holder.uid == work.identity.uid
-            principal_id = other if mine else await _principal(connection, holder)
+            principal_id = other if mine else await connection.principal_of(holder)
             if principal_id and (other is None or mine):
                 yield _Granted(
                     name=other or f"{holder.namespace}/{holder.name}",
@@ -109,13 +109,6 @@ def _identity(world: World, body: Mapping[str, Any]) -> Registration:
         namespace=meta["namespace"], name=meta["name"], uid=meta["uid"],
         cluster_id=world.cluster_id,
     )  # fmt: skip
-
-
-async def _principal(connection: Connection, client: Registration) -> str | None:
-    application = await connection.applications.by_unique_name(client.unique_name)
-    if application is None or client.owner_tag not in application.tags:
-        return None
-    return await connection.service_principals.id_of(application.app_id)
 
 
 async def _unassign(connection: Connection, found: list[_Granted], resource_id: str) -> set[str]:

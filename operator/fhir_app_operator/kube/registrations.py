@@ -49,6 +49,16 @@ class Registrations:
         body = await self._api.get(path, f"FhirAppRegistration '{namespace}/{name}'")
         return None if body is None else parse_registration(body)
 
+    async def readable(self, namespace: str, name: str) -> FhirAppRegistration | None:
+        """Return the registration as it is now; None, too, if it cannot be read: it says so itself.
+
+        For who refers to it, that it exists and cannot be read would tell as much as that it can.
+        """
+        try:
+            return await self.registration(namespace, name)
+        except Invalid:
+            return None
+
     async def tenant(self, name: str) -> EntraTenant | None:
         """Return the tenant as it is now.
 

@@ -136,6 +136,16 @@ def given(action: GrantAction) -> frozenset[Entry]:
             return frozenset()
 
 
+def intended(
+    account: Iterable[RecordedGrant], actions: Iterable[GrantAction]
+) -> tuple[RecordedGrant, ...]:
+    """Return `account` with all that `actions` are going to grant: written before they start.
+
+    A pass that dies in between leaves a grant behind that the next one knows as ours.
+    """
+    return records(entries(account).union(*map(given, actions)))
+
+
 def shown(observed: ObservedGrants, own_id: str) -> frozenset[Entry]:
     """Return what reads show, or this pass made, as the account may name it."""
     roles = (_named(each, own_id) for each in observed.assignments)

@@ -262,36 +262,6 @@ def is_exposed(action: AssignAppRole | ConsentToScopes, exposed: PermissionIds) 
     return action.added <= exposed.scopes.keys()
 
 
-# ---- what is known to be ours
-
-
-def intended(observed: ObservedGrants, actions: Iterable[GrantAction]) -> tuple[RecordedGrant, ...]:
-    """Return the account with all that `actions` are going to grant: written before they start.
-
-    A pass that dies in between leaves a grant behind that the next one knows as ours.
-    """
-    found = {(record.resource_id, record.principal_id): record for record in observed.recorded}
-    for action in actions:
-        if not isinstance(action, AssignAppRole | ConsentToScopes):
-            continue
-        principal_id = action.principal_id if isinstance(action, AssignAppRole) else None
-        key = (action.resource_id, principal_id)
-        record = found.get(key) or RecordedGrant(
-            resource_id=action.resource_id, principal_id=principal_id
-        )
-        if isinstance(action, AssignAppRole):
-            record = replace(record, app_roles=record.app_roles | {action.app_role_id})
-        else:
-            record = replace(record, scopes=record.scopes | action.added)
-        found[key] = record
-    return _account(found.values())
-
-
-def _account(records: Iterable[RecordedGrant]) -> tuple[RecordedGrant, ...]:
-    kept = (record for record in records if record.app_roles or record.scopes)
-    return tuple(sorted(kept, key=lambda r: (r.resource_id, r.principal_id or "")))
-
-
 # ---- what to say
 
 

@@ -21,7 +21,6 @@ from fhir_app_operator.api.v1alpha1.secret import SecretReference
 from fhir_app_operator.errors import Invalid
 from fhir_app_operator.planning.model import (
     NEEDED_OF,
-    OWN_NAMES,
     PARTS_OF,
     CredentialKeys,
     Desired,
@@ -155,10 +154,7 @@ def is_placed(desired: Desired, secret: SecretState) -> bool:
     """Whether the Secret holds its credential under the keys that are asked for."""
     if secret.type is None or not secret.credential_intact or desired.credential is None:
         return True
-    live = secret.credential_keys
-    return desired.credential_keys[secret.type] == (
-        OWN_NAMES[secret.type] if live is None else live
-    )
+    return desired.credential_keys[secret.type] == secret.places
 
 
 def _places(wanted: SecretShape, kind: CredentialType) -> dict[str, str]:

@@ -52,6 +52,13 @@ class SecretState:
     expires_at: datetime | None = None
     written_at: datetime | None = None
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Which part of the credential each of its keys holds; empty if we know of none."""
+        if self.type is not None and self.credential_keys is None:
+            return OWN_NAMES[self.type]
+        return self.credential_keys or {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigMapState:
