@@ -1,8 +1,8 @@
 """What is granted, by whom, and what a registration says about it."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -14,6 +14,7 @@ from fhir_app_operator.controller import commands
 from fhir_app_operator.controller.check import check
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
 from tests.controller.lab import resource_path
+from tests.controller.meddling import before_grant
 
 pytestmark = pytest.mark.control_plane
 
@@ -258,30 +259,14 @@ async def test_admin_consent_is_given_where_the_manifest_asks_and_taken_back(lab
     assert "grants" not in await lab.status(name)
 
 
-class Meddler:
-    """The gateway to registrations, behind which somebody edits one before it is read again."""
-
-    def __init__(self, lab, name, after):
-        self.lab, self.name, self.left = lab, name, after
-
-    def __getattr__(self, name):
-        return getattr(self.lab.world.registrations, name)
-
-    async def registration(self, namespace, name):
-        self.left -= 1
-        if name == self.name and self.left == 0:
-            await self.lab.patch("fhirapp", name, {"spec": {"appRoles": ["globalWriter"]}})
-        return await self.lab.world.registrations.registration(namespace, name)
-
-
 async def test_a_spec_that_changes_right_before_the_write_is_not_granted(lab):
     permit(lab, *ROLES)
     await opt_in(lab)
     await lab.ready("Resource")
     name = await lab.register("Service")
-    meddler = Meddler(lab, name, after=3)  # itself, its server, and the look before the write
-    meddled = replace(lab, world=replace(lab.world, registrations=meddler))
-    assert (await meddled.reconcile(name)).result == "waiting"
+    edit = partial(lab.patch, "fhirapp", name, {"spec": {"appRoles": ["globalWriter"]}})
+    busy, meddler = before_grant(lab, name, edit)
+    assert (await busy.reconcile(name)).result == "waiting"
     assert meddler.left == 0
     assert await held(lab, name) == []
     await lab.settle(name)

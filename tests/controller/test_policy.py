@@ -1,11 +1,12 @@
 """What a tenant's policy keeps out of the directory, and takes back when it gets narrower."""
 
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from fhir_app_operator.controller import commands
+from tests.controller.meddling import meddled
 from tests.controller.test_grants import ROLES, consent, held, opt_in, permit
 
 pytestmark = pytest.mark.control_plane
@@ -119,30 +120,15 @@ async def test_the_credential_is_renewed_while_the_policy_stands_in_the_way(lab)
     assert await values(lab, name) == ["globalReader"]
 
 
-class Narrowing:
-    """The gateway to registrations, behind which the policy changes before it is read again."""
-
-    def __init__(self, lab, after):
-        self.lab, self.left = lab, after
-
-    def __getattr__(self, name):
-        return getattr(self.lab.world.registrations, name)
-
-    async def tenant(self, name):
-        self.left -= 1
-        if self.left == 0:
-            await rule(self.lab, appRoles=["globalReader"])
-        return await self.lab.world.registrations.tenant(name)
-
-
 async def test_a_policy_that_changes_right_before_the_write_is_the_one_that_counts(lab):
     await lab.ready("Resource")
     name = await lab.register("Service", appRoles=["globalWriter"])
-    narrowing = Narrowing(lab, after=2)  # once for the pass, once before the write
-    meddled = replace(lab, world=replace(lab.world, registrations=narrowing))
+    narrow = partial(rule, lab, appRoles=["globalReader"])
+    # Read once for the pass, and once before the write.
+    busy, meddler = meddled(lab, ("tenant", lab.tenant), 2, narrow)
     lab.forget_calls()
-    assert (await meddled.reconcile(name)).result == "waiting"
-    assert narrowing.left == 0
+    assert (await busy.reconcile(name)).result == "waiting"
+    assert meddler.left == 0
     assert lab.writes() == []
     assert (await lab.settle(name)).result == "stalled"
     assert (await lab.conditions(name))["Stalled"] == ("True", "PolicyViolation")

@@ -170,10 +170,19 @@ def test_scopes_are_merged_into_the_one_grant_of_client_and_api():
         api(app_roles={}, scopes=frozenset({"a", "b"}), grantable_scopes=frozenset("ab"))
     )
     (made,) = grants.plan(wants, observed())
-    assert (made.grant_id, made.added, made.scopes) == (None, {"a", "b"}, {"a", "b"})
+    assert (made.grant_id, made.added) == (None, {"a", "b"})
     assert grants.plan(wants, grants.fold(observed(), made)) == ()
-    (changed,) = grants.plan(wants, observed(consents=(consent("a", "z"),)))
-    assert (changed.grant_id, changed.added, changed.scopes) == ("g1", {"b"}, {"a", "b", "z"})
+    before = observed(consents=(consent("a", "z"),))
+    (changed,) = grants.plan(wants, before)
+    assert (changed.grant_id, changed.added) == ("g1", {"b"})
+    assert grants.fold(before, changed).consents == (consent("a", "b", "z"),)
+
+
+def test_a_grant_that_ends_with_what_is_taken_back_is_made_anew():
+    wants = wanted(api(app_roles={}, scopes=frozenset("a"), grantable_scopes=frozenset("a")))
+    live = observed(consents=(consent("b"),), recorded=(account(scopes=["b"]),))
+    withdrawn, made = grants.plan(wants, live)
+    assert (withdrawn.removed, made.grant_id, made.added) == ({"b"}, None, {"a"})
 
 
 def test_only_what_the_operator_granted_is_taken_back():
@@ -202,9 +211,7 @@ def test_scopes_of_others_stay_when_ours_are_taken_back():
     live = observed(consents=(consent("a", "b"),), recorded=(account(scopes=["b", "c"]),))
     wants = wanted(api(app_roles={}))
     (action,) = grants.plan(wants, live)
-    assert action == WithdrawScopes(
-        grant_id="g1", resource_id="sp", removed=frozenset("b"), scopes=frozenset("a")
-    )
+    assert action == WithdrawScopes(grant_id="g1", resource_id="sp", removed=frozenset("b"))
     assert grants.plan(wants, grants.fold(live, action)) == ()
 
 
@@ -234,9 +241,7 @@ def test_the_account_is_written_before():
 
 
 def test_a_new_api_gets_an_account_of_its_own():
-    made = ConsentToScopes(
-        app_id="app", resource_id="sp", grant_id=None, added=frozenset("a"), scopes=frozenset("ab")
-    )
+    made = ConsentToScopes(app_id="app", resource_id="sp", grant_id=None, added=frozenset("a"))
     taken = UnassignAppRole(assignment=assignment())
     assert accounts.intended((), (taken, made)) == (account(scopes=["a"]),)
 
@@ -245,9 +250,7 @@ def test_what_is_written_is_checked_against_what_the_api_exposes_now():
     role = AssignAppRole(app_id="app", resource_id="sp", app_role_id="r1", value="reader")
     assert grants.is_exposed(role, PermissionIds(app_roles={"reader": "r1"}))
     assert not grants.is_exposed(role, PermissionIds(app_roles={"admin": "r1"}))
-    scope = ConsentToScopes(
-        app_id="app", resource_id="sp", grant_id=None, added=frozenset("a"), scopes=frozenset("a")
-    )
+    scope = ConsentToScopes(app_id="app", resource_id="sp", grant_id=None, added=frozenset("a"))
     assert grants.is_exposed(scope, PermissionIds(scopes={"a": "s1"}))
     assert not grants.is_exposed(scope, PermissionIds())
 

@@ -12,12 +12,15 @@ from fhir_app_operator.planning.differences import creation, differences
 from fhir_app_operator.planning.model import (
     Application,
     AppRoleAssignment,
+    Asked,
     CreateApplication,
     CreateServicePrincipal,
     ObservedGrants,
     PermissionIds,
     RecordedGrant,
+    ResourceAccess,
     UpdateApplication,
+    Violation,
 )
 from tests.planning.worlds import SERVER, desired
 
@@ -29,6 +32,8 @@ BOLD = replace(
     ),
 )
 ROLES = ["globalReader", "globalAdmin"]
+APP = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
 
 
 def rules(**fields):
@@ -189,3 +194,27 @@ def test_a_long_list_of_violations_is_cut():
     uris = [f"https://h{number}.example/" for number in range(25)]
     wanted = desired("Confidential", policy=rules(redirectHosts=[]), redirectUris={"web": uris})
     assert policy.said(wanted.violations).endswith("and 5 more")
+
+
+def test_a_barred_role_bars_no_scope_of_the_same_id_and_no_role_of_another_api():
+    shared = {"everything": "id-1"}
+    found = (
+        Asked(app_id=APP, name="x", app_roles=shared, scopes=shared),
+        Asked(app_id=OTHER, name="y", app_roles=shared),
+    )
+    barred = frozenset({ResourceAccess(resource_app_id=APP, type="Role", id="id-1")})
+    broken = [Violation(what="it", access=access) for access in barred]
+    first, second = policy.allowed_only(found, broken)
+    assert (first.app_roles, first.scopes, second.app_roles) == ({}, shared, shared)
+    everything = Grants.model_validate(
+        {
+            "appRoleAssignments": "Enabled",
+            "delegatedConsent": "Enabled",
+            "allowed": [{"appId": api.app_id, "appRoles": ["*"], "scopes": ["*"]} for api in found],
+        }
+    )
+    wants = [grants.wanted(everything, api, for_all=True, barred=barred) for api in found]
+    assert [(sorted(w.grantable_roles), sorted(w.grantable_scopes)) for w in wants] == [
+        ([], ["everything"]), (["everything"], []),
+    ]  # fmt: skip
+    assert wants[0].kept_role_ids == {"id-1"}

@@ -10,27 +10,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from fhir_app_operator.api.v1alpha1 import RegistrationStatus
-from fhir_app_operator.controller import tenant_rules
+from fhir_app_operator.controller import granting
 from fhir_app_operator.controller.connections import Connection, Reviewed
-from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Stalled, Waiting
+from fhir_app_operator.errors import Conflict, NotLeading, OperatorError, Waiting
 from fhir_app_operator.planning import account as accounts
 from fhir_app_operator.planning import assignments, conditions, grants
-from fhir_app_operator.planning.account import Entry
 from fhir_app_operator.planning.credentials import share
 from fhir_app_operator.planning.forecast import NEW_ID
 from fhir_app_operator.planning.model import (
     AppRole,
-    AssignAppRole,
-    ConsentToScopes,
     CreateServicePrincipal,
     GrantAction,
     ObservedGrants,
     RecordedGrant,
-    UnassignAppRole,
-    WithdrawScopes,
 )
 
 
@@ -180,60 +173,12 @@ async def foreseen(
 
 async def _settle(world: World, work: Pass, connection: Connection) -> grants.Report | None:
     observed = await _observe(work, connection)
-    own_id = work.observed.service_principal_id or NEW_ID
-    actions, known = _plan(work, observed), accounts.entries(observed.recorded)
-    if actions:
-        intended = accounts.intended(observed.recorded, actions)
-        await _record_intent(world, work, intended)
-        observed = replace(observed, recorded=intended)
-    failure: OperatorError | None = None
-    not_granted: frozenset[Entry] = frozenset()
-    for action in actions:
-        work.granting, sent = action, False
-        try:
-            await _refuse_outdated(world, work, connection, action)
-            sent = True
-            await apply(work, connection, action)
-        except (Conflict, NotLeading):
-            raise
-        except OperatorError as error:
-            # One principal that is not there must not stand in the way of the others.
-            failure = failure or _named(action, error)
-            if not sent or isinstance(error, Stalled):
-                not_granted |= accounts.given(action) - known
-            continue
-        work.granted.append(action)
-        observed = grants.fold(observed, action)
-        taken = accounts.taken_back(accounts.entries(observed.recorded), action, own_id)
-        observed = replace(observed, recorded=accounts.records(taken))
-    # What an administrator may grant from here on must not be taken for ours.
-    left = accounts.entries(observed.recorded) - not_granted
-    work.grants = accounts.records(left)
-    if failure is not None:
-        raise failure
-    work.granting = None
-    left -= given_up(world, work, connection, left, accounts.shown(observed, own_id))
-    work.grants = accounts.records(left)
+    actions = _plan(work, observed)
+    observed = await granting.carry_out(world, work, connection, actions, observed)
+    own_id, left = work.observed.service_principal_id or NEW_ID, accounts.entries(observed.recorded)
+    shown = accounts.shown(observed, own_id)
+    work.grants = accounts.records(left - granting.given_up(world, work, connection, left, shown))
     return _report(work, connection, observed, _url(work, connection))
-
-
-def given_up(
-    world: World, work: Pass, connection: Connection, expected: frozenset[Entry],
-    shown: frozenset[Entry],
-) -> frozenset[Entry]:  # fmt: skip
-    """Note which of `expected` a read did not show; return what has not been for too long."""
-    now, uid = world.clock(), work.identity.uid
-    missed = accounts.missed(expected, shown, connection.missed.get(uid, {}), now)
-    gone = accounts.given_up(missed, now, world.policy.doubt)
-    connection.missed[uid] = {entry: at for entry, at in missed.items() if entry not in gone}
-    return gone
-
-
-def _named(action: GrantAction, error: OperatorError) -> OperatorError:
-    """Say for whom it failed, where that is not the registration itself."""
-    if isinstance(action, AssignAppRole) and action.principal_id is not None:
-        error.message = f"app role '{action.value}' to {action.principal_id}: {error.message}"
-    return error
 
 
 def _plan(work: Pass, observed: ObservedGrants) -> tuple[GrantAction, ...]:
@@ -299,92 +244,6 @@ async def _observe_others(
         own_app_id=application.app_id if application else "",
         own_roles=_own_roles(roles),
     )  # fmt: skip
-
-
-async def _record_intent(world: World, work: Pass, account: tuple[RecordedGrant, ...]) -> None:
-    """Write, guarded, what is about to be granted: a grant must never be there unaccounted for."""
-    before = work.registration.status
-    status = RegistrationStatus.model_validate(
-        before.model_dump() | recorded(work) | {"grants": as_status(account)}
-    )
-    if status != before:
-        await write_status(world, work, status)
-
-
-def as_status(account: tuple[RecordedGrant, ...]) -> list[dict[str, object]]:
-    """Return `account` in the form of `status.grants`."""
-    return [
-        {
-            "resource_id": each.resource_id,
-            "principal_id": each.principal_id,
-            "app_roles": sorted(each.app_roles),
-            "scopes": sorted(each.scopes),
-        }
-        for each in account
-    ]
-
-
-async def _refuse_outdated(
-    world: World, work: Pass, connection: Connection, action: GrantAction
-) -> None:
-    """Check what is about to be written against manifest, tenant and API as they are right now.
-
-    What a role's id stands for may have changed, and so may the spec or the allow-list, since the
-    pass began.
-
-    Raises:
-        Conflict: registration or tenant say something else now.
-        Waiting: `NotYetReplicated`, the API does.
-    """
-    identity, before = work.identity, work.registration.metadata
-    live = await world.registrations.registration(identity.namespace, identity.name)
-    if live is None or live.metadata.deletion_timestamp is not None or (
-        (live.metadata.uid, live.metadata.generation) != (before.uid, before.generation)
-    ):  # fmt: skip
-        raise Conflict("the registration changed before it was granted anything")
-    await tenant_rules.refuse_outdated(world, work)
-    if isinstance(action, AssignAppRole | ConsentToScopes):
-        api = await connection.apis.writable(action.app_id, action.resource_id)
-        if not grants.is_exposed(action, api.permissions):
-            raise Waiting(
-                "NotYetReplicated",
-                f"{action.app_id} does not expose what is to be granted on it as it did before",
-            )
-
-
-async def apply(work: Pass, connection: Connection, action: GrantAction) -> None:
-    """Grant `action`, or take it back.
-
-    Raises:
-        Stalled, Waiting: by consequence.
-    """
-    match action:
-        case AssignAppRole():
-            await connection.app_role_assignments.assign(
-                action.principal_id or _principal(work),
-                action.resource_id,
-                action.app_role_id,
-                others=action.principal_id is not None,
-            )
-        case UnassignAppRole():
-            await connection.app_role_assignments.remove(action.assignment)
-        case ConsentToScopes(grant_id=str(grant_id)):
-            await connection.permission_grants.set_scopes(grant_id, action.scopes)
-        case ConsentToScopes():
-            await connection.permission_grants.create(
-                _principal(work), action.resource_id, action.scopes
-            )
-        case WithdrawScopes():
-            await connection.permission_grants.set_scopes(action.grant_id, action.scopes)
-
-
-def _principal(work: Pass) -> str:
-    """The registration's own service principal: nothing is granted to anybody else."""
-    found = work.observed.service_principal_id
-    if found is None:
-        msg = "grants were looked at before the service principal was made"
-        raise RuntimeError(msg)
-    return found
 
 
 def _url(work: Pass, connection: Connection) -> str:

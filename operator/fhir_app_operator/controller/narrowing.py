@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from fhir_app_operator.api.v1alpha1 import Grants
-from fhir_app_operator.controller import consent, references, tenant_rules
+from fhir_app_operator.controller import consent, granting, references, tenant_rules
 from fhir_app_operator.controller.census import uses_tenant
 from fhir_app_operator.controller.connections import Allowed, Connection
 from fhir_app_operator.controller.world import Pass, World
@@ -125,7 +125,7 @@ async def _take_back(
     for action in accounts.withdrawals(found, principal, assignments, consents):
         work.granting = action
         await tenant_rules.refuse_outdated(world, work)
-        await consent.apply(work, connection, action)
+        await granting.apply(work, connection, action)
         work.granted.append(action)
         left = accounts.taken_back(left, action, principal)
         work.grants = accounts.records(left)
@@ -133,7 +133,7 @@ async def _take_back(
     shown = accounts.shown(
         ObservedGrants(assignments=tuple(assignments), consents=tuple(consents)), principal
     )
-    left -= consent.given_up(world, work, connection, found & left, shown)
+    left -= granting.given_up(world, work, connection, found & left, shown)
     work.grants = accounts.records(left)
     return work.grants
 

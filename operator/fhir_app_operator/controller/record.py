@@ -20,7 +20,7 @@ from fhir_app_operator.api.v1alpha1 import (
     SecretPreset,
 )
 from fhir_app_operator.api.v1alpha1.secret import SecretReference
-from fhir_app_operator.controller import consent
+from fhir_app_operator.controller import granting
 from fhir_app_operator.controller.status import recorded
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import OperatorError, Stalled
@@ -206,7 +206,7 @@ def _status(world: World, work: Pass, verdict: Verdict, *, pending: bool) -> Sta
         seen = work.observed.application is not None
         updates["missing_since"] = None if seen else work.observed.missing_since
     if work.grants is not None:
-        updates["grants"] = consent.as_status(work.grants)
+        updates["grants"] = granting.as_status(work.grants)
     wanted = work.desired
     if wanted is not None and (work.observed.application or not wanted.own_application):
         data = resolved(wanted.connection, work.observed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from fhir_app_operator.errors import Waiting
+from fhir_app_operator.errors import OperatorError, Waiting
 from fhir_app_operator.graph.app_role_assignments import denied, unseen
 from fhir_app_operator.graph.applications import quoted
 from fhir_app_operator.graph.client import Call, GraphClient
@@ -56,8 +56,7 @@ class PermissionGrants:
         try:
             found = [parse(_Grant, body, f"GET {path}") async for body in self._graph.pages(path)]
         except Refused as refused:
-            permission = f"{WRITE} (or, to read only, {READ})"
-            raise denied(refused, "consent cannot be read", permission) from None
+            raise _unreadable(refused) from None
         return tuple(grant.to_model() for grant in found if grant.consent_type == _FOR_ALL)
 
     async def create(self, client_id: str, resource_id: str, scopes: Iterable[str]) -> None:
@@ -74,17 +73,41 @@ class PermissionGrants:
         }  # fmt: skip
         await self._write(Call(method="POST", path=_PATH, payload=payload, repeatable=False))
 
-    async def set_scopes(self, grant_id: str, scopes: frozenset[str]) -> None:
-        """Let the grant hold `scopes` and nothing else; without any, it goes.
+    async def change(
+        self, grant_id: str, *, added: frozenset[str] = frozenset(),
+        removed: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """Put scopes into the grant and take some out; one without any goes.
+
+        Graph takes all scopes at once and knows no precondition here, so what the grant holds is
+        read right before: an administrator who consents in between loses nothing, unless it is in
+        the very moment between the read and the write.
 
         Raises:
-            Waiting: `NotYetReplicated`, it is not there any more.
+            Waiting: `NotYetReplicated`, it is not there any more, and scopes were to be added.
             Stalled: `PermissionDenied`.
         """
         path = f"{_PATH}/{quoted(grant_id)}"
-        if scopes:
-            await self._write(Call(method="PATCH", path=path, payload={"scope": _joined(scopes)}))
+        held = await self._scopes(path)
+        if held is None:
+            if added:
+                raise unseen()
             return
+        after = (held | added) - removed
+        if not after:
+            await self._delete(path)
+        elif after != held:
+            await self._write(Call(method="PATCH", path=path, payload={"scope": _joined(after)}))
+
+    async def _scopes(self, path: str) -> frozenset[str] | None:
+        """Return what the grant holds; None if there is none."""
+        try:
+            body = await self._graph.get(path)
+        except Refused as refused:
+            raise _unreadable(refused) from None
+        return None if body is None else parse(_Grant, body, f"GET {path}").to_model().scopes
+
+    async def _delete(self, path: str) -> None:
         try:
             await self._graph.send(Call(method="DELETE", path=path))
         except Refused as refused:
@@ -101,6 +124,10 @@ class PermissionGrants:
             raise denied(refused, "consent cannot be given", WRITE) from None
         if answer is None:
             raise unseen()
+
+
+def _unreadable(refused: Refused) -> OperatorError:
+    return denied(refused, "consent cannot be read", f"{WRITE} (or, to read only, {READ})")
 
 
 def _joined(scopes: Iterable[str]) -> str:

@@ -245,7 +245,7 @@ def withdrawals(
             actions.append(
                 WithdrawScopes(
                     grant_id=grant.id, resource_id=grant.resource_id, removed=removed,
-                    scopes=grant.scopes - removed, reason="NotAllowedAnyMore",
+                    reason="NotAllowedAnyMore",
                 )
             )  # fmt: skip
     return tuple(actions)

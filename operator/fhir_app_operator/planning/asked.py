@@ -213,16 +213,16 @@ def _absent(
 def resource_access(found: Iterable[Asked]) -> frozenset[ResourceAccess]:
     """Return `found` as `application.requiredResourceAccess` has it."""
     return frozenset(
-        ResourceAccess(resource_app_id=api.app_id, type=kind, id=permission_id)
+        access
         for api in found
-        for kind, ids in (("Role", api.app_roles), ("Scope", api.scopes))
-        for permission_id in ids.values()
+        for each in (api.role_access, api.scope_access)
+        for access in each.values()
     )
 
 
 def desired_grants(
     registration: FhirAppRegistration, found: Sequence[Asked], tenant: Grants | None,
-    barred: frozenset[str],
+    barred: frozenset[ResourceAccess],
 ) -> DesiredGrants:  # fmt: skip
     """Return what of `found` should be granted: app roles always, scopes if the manifest says so.
 
@@ -230,21 +230,10 @@ def desired_grants(
         registration: the manifest.
         found: what it asks for.
         tenant: what the operator may grant by itself.
-        barred: ids of permissions that must not be granted, nor taken back.
+        barred: permissions that must not be granted, nor taken back.
     """
     admin = registration.spec.consent is Consent.ADMIN
-    wanted = tuple(
-        grants.wanted(
-            tenant, api.app_id, api.name, app_roles=api.app_roles,
-            scopes=tuple(api.scopes) if admin else (), server=api.server,
-            barred=frozenset(
-                value for ids in (api.app_roles, api.scopes)
-                for value, each in ids.items() if each in barred
-            ),
-            pre_authorized=api.pre_authorized,
-        )
-        for api in found
-    )  # fmt: skip
+    wanted = tuple(grants.wanted(tenant, api, for_all=admin, barred=barred) for api in found)
     users = registration.spec.type in _USER_FLOWS and not admin
     free = any(api.server and api.scopes.keys() == api.pre_authorized for api in found)
     return DesiredGrants(

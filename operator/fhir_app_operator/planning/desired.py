@@ -152,7 +152,9 @@ def desired(
         assignment_required=spec.resource.assignment_required if spec.resource else None,
         asked=found,
         grants=replace(
-            asked.desired_grants(registration, found, defaults.grants, policy.barred_ids(broken)),
+            asked.desired_grants(
+                registration, found, defaults.grants, policy.barred_access(broken)
+            ),
             assignments=assignments.wanted(
                 registration, application.exposure, defaults.grants, defaults.policy
             ),

@@ -9,7 +9,7 @@ service principal" and "Create oAuth2PermissionGrant"). Asking for permissions i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -21,6 +21,7 @@ from fhir_app_operator.api.v1alpha1.well_known import GRAPH_APP_ID
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.planning.model import (
     AppRoleAssignment,
+    Asked,
     AssignAppRole,
     ConsentToScopes,
     DesiredGrants,
@@ -29,6 +30,7 @@ from fhir_app_operator.planning.model import (
     PermissionGrant,
     PermissionIds,
     RecordedGrant,
+    ResourceAccess,
     UnassignAppRole,
     WantedGrants,
     WithdrawScopes,
@@ -114,41 +116,38 @@ def _listed(patterns: Iterable[str], value: str, *, by_name: bool) -> bool:
 
 
 def wanted(
-    grants: Grants | None, app_id: str, name: str, *, app_roles: Mapping[str, str] | None = None,
-    scopes: Iterable[str] = (), server: bool = False, barred: frozenset[str] = frozenset(),
-    pre_authorized: frozenset[str] = frozenset(),
+    grants: Grants | None, api: Asked, *, for_all: bool,
+    barred: frozenset[ResourceAccess] = frozenset(),
 ) -> WantedGrants:  # fmt: skip
     """Return what is asked for on one API, and how much of it the operator may grant.
 
     Args:
         grants: what the tenant says.
-        app_id: the API.
-        name: how messages call it.
-        app_roles: ids of the roles that are asked for, by value.
-        scopes: the scopes that are asked for, for all users.
-        server: whether it is a FHIR server registered in the tenant.
-        barred: values that the tenant's policy does not allow.
-        pre_authorized: scopes that need nobody's consent.
+        api: what is asked for.
+        for_all: whether its scopes are to be consented to for all users.
+        barred: permissions that the tenant's policy does not allow.
     """
-    roles = app_roles or {}
+    scopes = frozenset(api.scopes if for_all else ())
+    barred_roles = frozenset(v for v, access in api.role_access.items() if access in barred)
+    barred_scopes = frozenset(v for v, access in api.scope_access.items() if access in barred)
     return WantedGrants(
-        app_id=app_id,
-        name=name,
-        app_roles=roles,
-        scopes=frozenset(scopes),
+        app_id=api.app_id,
+        name=api.name,
+        app_roles=api.app_roles,
+        scopes=scopes,
         grantable_roles=frozenset(
             value
-            for value in roles
-            if value not in barred and may_assign(grants, app_id, value, server=server)
+            for value in api.app_roles.keys() - barred_roles
+            if may_assign(grants, api.app_id, value, server=api.server)
         ),
         grantable_scopes=frozenset(
             value
-            for value in scopes
-            if value not in barred | pre_authorized
-            and may_consent(grants, app_id, value, server=server)
+            for value in scopes - barred_scopes - api.pre_authorized
+            if may_consent(grants, api.app_id, value, server=api.server)
         ),
-        barred=barred,
-        pre_authorized=pre_authorized,
+        barred_roles=barred_roles,
+        barred_scopes=barred_scopes,
+        pre_authorized=api.pre_authorized,
     )
 
 
@@ -172,6 +171,8 @@ def plan(desired: DesiredGrants, observed: ObservedGrants) -> tuple[GrantAction,
             if record.principal_id is not None:
                 continue
             actions += _withdrawals(desired, observed, record, found.get(record.resource_id))
+    for action in actions:
+        observed = fold(observed, action)
     for resource_id, api in found.items():
         actions += _assignments(observed, resource_id, api)
         actions += _consents(observed, resource_id, api)
@@ -194,9 +195,8 @@ def _withdrawals(
             removed = grant.scopes & unwanted
             if grant.resource_id == record.resource_id and removed:
                 yield WithdrawScopes(
-                    grant_id=grant.id, resource_id=grant.resource_id, removed=removed,
-                    scopes=grant.scopes - removed,
-                )  # fmt: skip
+                    grant_id=grant.id, resource_id=grant.resource_id, removed=removed
+                )
 
 
 def _assignments(
@@ -220,7 +220,7 @@ def _consents(
     if added:
         yield ConsentToScopes(
             app_id=api.app_id, resource_id=resource_id, grant_id=grant.id if grant else None,
-            added=added, scopes=held | added,
+            added=added,
         )  # fmt: skip
 
 
@@ -239,20 +239,32 @@ def fold(observed: ObservedGrants, action: GrantAction) -> ObservedGrants:
     """Return what is granted after `action`."""
     match action:
         case AssignAppRole():
-            made = AppRoleAssignment(
+            assigned = AppRoleAssignment(
                 id="", principal_id=action.principal_id or "",
                 resource_id=action.resource_id, app_role_id=action.app_role_id,
             )  # fmt: skip
-            return replace(observed, assignments=(*observed.assignments, made))
+            return replace(observed, assignments=(*observed.assignments, assigned))
         case UnassignAppRole():
             left = tuple(a for a in observed.assignments if a != action.assignment)
             return replace(observed, assignments=left)
-        case ConsentToScopes() | WithdrawScopes():
-            others = tuple(g for g in observed.consents if g.resource_id != action.resource_id)
-            grant = PermissionGrant(
-                id=action.grant_id or "", resource_id=action.resource_id, scopes=action.scopes
-            )
-            return replace(observed, consents=(*others, grant))
+        case ConsentToScopes(grant_id=str(grant_id)):
+            return _changed(observed, grant_id, lambda held: held | action.added)
+        case ConsentToScopes():
+            made = PermissionGrant(id="", resource_id=action.resource_id, scopes=action.added)
+            return replace(observed, consents=(*observed.consents, made))
+        case WithdrawScopes():
+            return _changed(observed, action.grant_id, lambda held: held - action.removed)
+
+
+def _changed(
+    observed: ObservedGrants, grant_id: str, change: Callable[[frozenset[str]], frozenset[str]]
+) -> ObservedGrants:
+    """Return what is granted after a change of one grant; one without any scopes goes."""
+    consents = (
+        replace(grant, scopes=change(grant.scopes)) if grant.id == grant_id else grant
+        for grant in observed.consents
+    )
+    return replace(observed, consents=tuple(grant for grant in consents if grant.scopes))
 
 
 def is_exposed(action: AssignAppRole | ConsentToScopes, exposed: PermissionIds) -> bool:
@@ -308,14 +320,14 @@ def _missing(desired: DesiredGrants, observed: ObservedGrants, api: WantedGrants
     for value, role_id in sorted(api.app_roles.items()):
         if role_id not in held:
             said = why(
-                barred=value in api.barred,
+                barred=value in api.barred_roles,
                 listed=not desired.assigns or value in api.grantable_roles,
             )
             yield f"app role '{value}' of {api.name}{said}"
     consented = {s for g in observed.consents if g.resource_id == resource_id for s in g.scopes}
     for value in sorted(api.scopes - consented - api.pre_authorized):
         said = why(
-            barred=value in api.barred,
+            barred=value in api.barred_scopes,
             listed=not desired.consents or value in api.grantable_scopes,
         )
         yield f"scope '{value}' of {api.name}{said}"

@@ -90,15 +90,10 @@ def violations(
     broken = [
         Violation(
             what=f"{what} '{value}' of {api.name}",
-            access=ResourceAccess(resource_app_id=api.app_id, type=kind, id=permission_id),
+            access=access,
         )
         for api in found
-        for kind, what, value, permission_id in _permissions(api)
-        if not (
-            allows_role(policy, api.app_id, value)
-            if kind == "Role"
-            else allows_scope(policy, value) or value in api.required
-        )
+        for what, value, access in _disallowed(policy, api)
     ]
     uris = redirects.web | redirects.spa | redirects.public_client
     broken += [
@@ -109,11 +104,13 @@ def violations(
     return tuple(broken)
 
 
-def _permissions(api: Asked) -> Iterable[tuple[str, str, str, str]]:
-    for value, role_id in api.app_roles.items():
-        yield "Role", "app role", value, role_id
-    for value, scope_id in api.scopes.items():
-        yield "Scope", "scope", value, scope_id
+def _disallowed(policy: TenantPolicy, api: Asked) -> Iterable[tuple[str, str, ResourceAccess]]:
+    for value, access in api.role_access.items():
+        if not allows_role(policy, api.app_id, value):
+            yield "app role", value, access
+    for value, access in api.scope_access.items():
+        if not allows_scope(policy, value) and value not in api.required:
+            yield "scope", value, access
 
 
 # ---- what becomes of the rest
@@ -121,24 +118,26 @@ def _permissions(api: Asked) -> Iterable[tuple[str, str, str, str]]:
 
 def allowed_only(found: Iterable[Asked], broken: Iterable[Violation]) -> tuple[Asked, ...]:
     """Return `found` without what breaks the policy."""
-    barred = barred_ids(broken)
+    barred = barred_access(broken)
     return tuple(
         replace(
             api,
-            app_roles=_without(api.app_roles, barred),
-            scopes=_without(api.scopes, barred),
+            app_roles=_without(api.app_roles, api.role_access, barred),
+            scopes=_without(api.scopes, api.scope_access, barred),
         )
         for api in found
     )
 
 
-def _without(ids: Mapping[str, str], barred: frozenset[str]) -> dict[str, str]:
-    return {value: each for value, each in ids.items() if each not in barred}
+def _without(
+    ids: Mapping[str, str], access: Mapping[str, ResourceAccess], barred: frozenset[ResourceAccess]
+) -> dict[str, str]:
+    return {value: each for value, each in ids.items() if access[value] not in barred}
 
 
-def barred_ids(broken: Iterable[Violation]) -> frozenset[str]:
-    """Return the ids of the permissions that break the policy."""
-    return frozenset(each.access.id for each in broken if each.access is not None)
+def barred_access(broken: Iterable[Violation]) -> frozenset[ResourceAccess]:
+    """Return the permissions that break the policy."""
+    return frozenset(each.access for each in broken if each.access is not None)
 
 
 def allowed_redirects(redirects: RedirectUris, broken: Iterable[Violation]) -> RedirectUris:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fhir_app_operator.api.v1alpha1 import ScopeEncoding
+from fhir_app_operator.planning.model.application import ResourceAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +54,19 @@ class Asked:
     """Scopes that need nobody's consent."""
     server: bool = False
     """It is a FHIR server that is registered in the tenant."""
+
+    @property
+    def role_access(self) -> dict[str, ResourceAccess]:
+        """The app roles, by value, as `application.requiredResourceAccess` has them."""
+        return self._access("Role", self.app_roles)
+
+    @property
+    def scope_access(self) -> dict[str, ResourceAccess]:
+        """The same of the scopes: one may share value and id with a role."""
+        return self._access("Scope", self.scopes)
+
+    def _access(self, kind: str, ids: Mapping[str, str]) -> dict[str, ResourceAccess]:
+        return {
+            value: ResourceAccess(resource_app_id=self.app_id, type=kind, id=each)
+            for value, each in ids.items()
+        }

@@ -50,21 +50,22 @@ class WantedGrants:
     """Those that are to be consented to for all users."""
     grantable_roles: frozenset[str] = frozenset()
     grantable_scopes: frozenset[str] = frozenset()
-    barred: frozenset[str] = frozenset()
+    barred_roles: frozenset[str] = frozenset()
     """Values that the tenant's policy does not allow: not granted, and not taken back either."""
+    barred_scopes: frozenset[str] = frozenset()
     pre_authorized: frozenset[str] = frozenset()
     """Scopes that the API lets the client have without: the same, and not missing."""
 
     @property
     def kept_role_ids(self) -> frozenset[str]:
         """The ids of the app roles that are not taken back."""
-        kept = self.grantable_roles | self.barred
+        kept = self.grantable_roles | self.barred_roles
         return frozenset(each for value, each in self.app_roles.items() if value in kept)
 
     @property
     def kept_scopes(self) -> frozenset[str]:
         """The scopes that are not taken back."""
-        return self.grantable_scopes | (self.scopes & (self.barred | self.pre_authorized))
+        return self.grantable_scopes | (self.scopes & (self.barred_scopes | self.pre_authorized))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,25 +135,23 @@ class UnassignAppRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentToScopes:
-    """Consent to `added` for all users; `scopes` is all that the grant then holds."""
+    """Consent to `added` for all users, beside what there is."""
 
     app_id: str
     resource_id: str
     grant_id: str | None
     """None: there is no grant to change."""
     added: frozenset[str]
-    scopes: frozenset[str]
     reason: str = "ConsentMissing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawScopes:
-    """Take back scopes that the operator consented to; `scopes` is what stays."""
+    """Take back scopes that the operator consented to; the rest stays."""
 
     grant_id: str
     resource_id: str
     removed: frozenset[str]
-    scopes: frozenset[str]
     reason: str = "ScopesNotWanted"
 
 
