@@ -12,6 +12,9 @@ from tests.controller.test_grants import CONSENT, permit
 pytestmark = pytest.mark.control_plane
 
 URL = "https://{uri}.clinic.example"
+EXPORT = {
+    "value": "export", "adminConsentDisplayName": "a", "adminConsentDescription": "d",
+}  # fmt: skip
 OTHER = "24c50db1-1e11-4273-b6a0-b697f734bcb4"
 
 
@@ -139,3 +142,24 @@ async def test_a_client_that_a_replica_does_not_show_yet_keeps_its_entry(lab, fr
         await process.world.connections.close()
     assert len(await entries(lab)) == 1
     assert lab.writes() == []
+
+
+async def test_a_policy_limits_what_a_server_gives_without_consent(lab):
+    scopes = {"scopes": {"custom": [EXPORT]}}
+    clients = {"clients": [{"appId": OTHER, "scopes": ["export"]}]}
+    await lab.patch("tenant", lab.tenant, {"spec": {"policy": {"scopes": ["user_*"]}}})
+    name = await lab.ready("Resource", resource={"url": URL} | scopes)
+
+    await lab.patch("fhirapp", name, {"spec": {"resource": {"preAuthorizedClients": clients}}})
+    assert (await lab.settle(name)).result == "stalled"
+    assert "scope 'export' for the pre-authorized client" in await lab.message(name, "Stalled")
+    assert await entries(lab) == []
+
+    await lab.patch("tenant", lab.tenant, {"spec": {"policy": {"scopes": ["user_*", "export"]}}})
+    await lab.settle(name)
+    assert await app_ids(lab) == {OTHER}
+
+    narrow = {"scopes": ["user_*"], "existing": "Withdraw"}
+    await lab.patch("tenant", lab.tenant, {"spec": {"policy": narrow}})
+    assert (await lab.settle(name)).result == "stalled"
+    assert await entries(lab) == []

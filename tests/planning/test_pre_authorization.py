@@ -4,13 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import grants, pre_authorization
+from fhir_app_operator.api.v1alpha1 import TenantPolicy
+from fhir_app_operator.api.v1alpha1.policy import Existing
+from fhir_app_operator.errors import Invalid, Stalled
+from fhir_app_operator.planning import grants, policy, pre_authorization
+from fhir_app_operator.planning.differences import differences
 from fhir_app_operator.planning.model import (
     DesiredGrants,
     ObservedGrants,
     PreAuthorization,
     PreAuthorized,
+    UpdateApplication,
 )
 from fhir_app_operator.planning.notices import unmanaged
 from fhir_app_operator.planning.plan import plan
@@ -175,3 +179,45 @@ def test_scopes_that_the_manifest_names_are_meant_as_entra_has_them():
 def test_what_needs_no_consent_is_no_consent_that_is_missing():
     report = grants.report(DesiredGrants(pre_authorized=True), ObservedGrants(), "https://url")
     assert (report.status, report.reason) == ("True", "PreAuthorized")
+
+
+def under(rules, *declared):
+    """A server with these entries, under the policy."""
+    found = desired("Resource", resource={"url": URL} | SCOPES)
+    asked, broken = pre_authorization.under_policy(declared, PreAuthorization(), rules)
+    application = replace(found.application, pre_authorization=asked)
+    return replace(found, application=application, violations=broken, withdraws=rules.withdraws)
+
+
+NARROW = TenantPolicy(scopes=("user_impersonation",))
+STRICT = TenantPolicy(scopes=("user_impersonation",), existing=Existing.WITHDRAW)
+BOTH = frozenset({"user_impersonation", "extra"})
+NAMED = pre_authorization.Declared(app_id=OURS, values=BOTH, named=True)
+ASKED = pre_authorization.Declared(app_id=OURS, values=BOTH, named=False)
+
+
+def test_a_named_scope_against_the_policy_is_refused_and_said_with_its_client():
+    world, target = converged("Resource", resource={"url": URL} | SCOPES), under(NARROW, NAMED)
+    live = world.observed.application
+    update = UpdateApplication(changes=differences(target, live), reason="x")
+    with pytest.raises(Stalled, match=f"scope 'extra' for the pre-authorized client {OURS}"):
+        policy.refuse(target, live, (update,))
+
+
+def test_a_scope_that_the_client_asks_for_against_the_policy_is_left_out():
+    world = converged("Resource", resource={"url": URL} | SCOPES)
+    target = under(NARROW, ASKED)
+    assert target.violations == ()
+    settle(world, target)
+    assert entries(world) == {OURS: {"user_impersonation"}}
+
+
+@pytest.mark.parametrize("entry", [NAMED, ASKED])
+def test_what_is_there_stays_unless_the_policy_withdraws(entry):
+    world = converged("Resource", resource={"url": URL} | SCOPES)
+    settle(world, under(TenantPolicy(), entry))
+    target = under(NARROW, entry)
+    assert plan(target, world.observed, NOW, POLICY) == ()
+    policy.refuse(target, world.observed.application, ())
+    settle(world, under(STRICT, entry))
+    assert entries(world) == {OURS: {"user_impersonation"}}

@@ -13,6 +13,7 @@ from fhir_app_operator.api.v1alpha1 import (
     PreAuthorizedClient,
     UnmanagedPolicy,
 )
+from fhir_app_operator.controller import tenant_rules
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.planning import pre_authorization
@@ -31,7 +32,7 @@ async def with_clients(
     resource = work.registration.spec.resource
     if resource is None:
         return wanted
-    clients: dict[str, frozenset[str]] = {}
+    declared: list[pre_authorization.Declared] = []
     unsure, absent = set(), []
     for index, entry in enumerate(resource.pre_authorized_clients.clients):
         found = await _found(world, work, connection, entry)
@@ -41,14 +42,22 @@ async def with_clients(
             continue
         exposure = wanted.application.exposure
         values = pre_authorization.values(resource, exposure, index, found.registration)
-        clients[found.app_id] = clients.get(found.app_id, frozenset()) | values
+        declared.append(
+            pre_authorization.Declared(
+                app_id=found.app_id, values=values, named=entry.scopes is not None
+            )
+        )
     asked = PreAuthorization(
-        clients=clients,
         unsure=frozenset(unsure),
         absent=tuple(absent),
         remove_unmanaged=resource.pre_authorized_clients.unmanaged is UnmanagedPolicy.REMOVE,
     )
-    return replace(wanted, application=replace(wanted.application, pre_authorization=asked))
+    asked, broken = pre_authorization.under_policy(declared, asked, tenant_rules.rules(work)[1])
+    return replace(
+        wanted,
+        application=replace(wanted.application, pre_authorization=asked),
+        violations=(*wanted.violations, *broken),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,5 +35,6 @@ def concerns(action: Action) -> bool:
             changes.web_redirect_uris,
             changes.spa_redirect_uris,
             changes.public_client_redirect_uris,
+            changes.pre_authorized,
         )
     )

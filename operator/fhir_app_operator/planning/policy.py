@@ -166,11 +166,12 @@ def refuse(desired: Desired, application: Application | None, actions: Iterable[
             case CreateApplication():
                 fresh = desired.violations
             case UpdateApplication():
+                before = application or Application(object_id="", app_id="")
+                after = before.with_changes(action.changes)
                 fresh = tuple(
                     each
                     for each in desired.violations
-                    if each.is_sent(action.changes)
-                    and (application is None or not each.is_in(application))
+                    if each.is_in(after) and not each.is_in(before)
                 )
             case _:
                 continue

@@ -8,21 +8,24 @@ we have named carry a tag, so that they are known as ours once the manifest has 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from fhir_app_operator.api.v1alpha1 import (
     AppType,
     FhirAppRegistration,
     PreAuthorizedClient,
     Resource,
+    TenantPolicy,
 )
 from fhir_app_operator.errors import Invalid
-from fhir_app_operator.planning import asked, smart
+from fhir_app_operator.planning import asked, policy, smart
 from fhir_app_operator.planning.model import (
     CLIENT_TAG_PREFIX,
     Application,
     Exposure,
     PreAuthorization,
     PreAuthorized,
+    Violation,
 )
 
 _FIELD = "resource.preAuthorizedClients.clients"
@@ -79,6 +82,45 @@ def values(
     return frozenset(found)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """One entry of the manifest, its client found."""
+
+    app_id: str
+    values: frozenset[str]
+    named: bool
+    """The server's manifest names the scopes: else they are those that the client asks for."""
+
+
+def under_policy(
+    found: Iterable[Declared], wanted: PreAuthorization, rules: TenantPolicy | None
+) -> tuple[PreAuthorization, tuple[Violation, ...]]:
+    """Return `wanted` with what the tenant allows of `found`, and what breaks its policy.
+
+    A scope that its client asks for on its own against the policy is no violation of the server,
+    which waits for no client: it is not added.
+    """
+    rules, broken = rules or TenantPolicy(), []
+    clients: dict[str, frozenset[str]] = {}
+    barred: dict[str, frozenset[str]] = {}
+    for entry in found:
+        against = {value for value in entry.values if not policy.allows_scope(rules, value)}
+        if entry.named:
+            broken += [
+                Violation(
+                    what=f"scope '{value}' for the pre-authorized client {entry.app_id}",
+                    pre_authorized=(entry.app_id, value),
+                )
+                for value in sorted(against)
+            ]
+        stays = frozenset() if rules.withdraws else frozenset(against)
+        asked = entry.values - against | (stays if entry.named else frozenset())
+        clients[entry.app_id] = clients.get(entry.app_id, frozenset()) | asked
+        if not entry.named:
+            barred[entry.app_id] = barred.get(entry.app_id, frozenset()) | stays
+    return replace(wanted, clients=clients, barred=barred), tuple(broken)
+
+
 def next_entries(
     wanted: PreAuthorization, live: Application, after: Exposure
 ) -> frozenset[PreAuthorized]:
@@ -86,9 +128,16 @@ def next_entries(
     ids = {scope.value: scope.id for scope in after.scopes}
     there = {scope.id for scope in live.scopes} & set(ids.values())
     ours = _claimed(live)
+    held = {entry.app_id: entry.scope_ids for entry in live.pre_authorized}
+
+    def asked(app_id: str, values: frozenset[str]) -> frozenset[str]:
+        barred = wanted.barred.get(app_id, frozenset())
+        stays = {ids[v] for v in barred if v in ids} & held.get(app_id, frozenset())
+        return frozenset(ids[v] for v in values if v in ids) | stays
+
     found = [
-        PreAuthorized(app_id=app_id, scope_ids=frozenset(ids[v] for v in found if v in ids))
-        for app_id, found in wanted.clients.items()
+        PreAuthorized(app_id=app_id, scope_ids=asked(app_id, values))
+        for app_id, values in wanted.clients.items()
     ]
     found += [
         entry for entry in live.pre_authorized

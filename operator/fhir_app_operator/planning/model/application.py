@@ -83,6 +83,8 @@ class PreAuthorization:
 
     clients: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Values of scopes as the application exposes them, by client id."""
+    barred: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The same against the tenant's policy: they stay where there are, and are not added."""
     unsure: frozenset[str] = frozenset()
     """Client ids of clients that the directory does not show: their entries stay as they are."""
     absent: tuple[str, ...] = ()

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fhir_app_operator.planning.model.application import (
-    Application,
-    ApplicationChanges,
-    ResourceAccess,
-)
+from fhir_app_operator.planning.model.application import Application, ResourceAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One permission or one redirect URI."""
+    """One permission, one redirect URI, or one scope that a client is to have without consent."""
 
     what: str
     """How messages call it."""
     access: ResourceAccess | None = None
     redirect_uri: str | None = None
+    pre_authorized: tuple[str, str] | None = None
+    """Client id, and the scope's value."""
 
     def is_in(self, application: Application) -> bool:
-        """Whether the directory has it already."""
+        """Whether the application has it."""
         uris = application.redirect_uris
-        return self._is_among(application.resource_access, uris.web | uris.spa | uris.public_client)
+        return (
+            self.access in application.resource_access
+            or self.redirect_uri in uris.web | uris.spa | uris.public_client
+            or self.pre_authorized in _pre_authorized(application)
+        )
 
-    def is_sent(self, changes: ApplicationChanges) -> bool:
-        """Whether `changes` would write it."""
-        sent = (
-            changes.web_redirect_uris, changes.spa_redirect_uris,
-            changes.public_client_redirect_uris,
-        )  # fmt: skip
-        uris = frozenset(uri for collection in sent for uri in collection or ())
-        return self._is_among(changes.resource_access or frozenset(), uris)
 
-    def _is_among(self, access: frozenset[ResourceAccess], uris: frozenset[str]) -> bool:
-        return self.access in access or self.redirect_uri in uris
+def _pre_authorized(application: Application) -> frozenset[tuple[str, str]]:
+    values = {scope.id: scope.value for scope in application.scopes}
+    return frozenset(
+        (entry.app_id, values[each])
+        for entry in application.pre_authorized
+        for each in entry.scope_ids & values.keys()
+    )
