@@ -12,7 +12,7 @@ from typing import Any, Final
 from fhir_app_operator.api.v1alpha1.schema import (
     DNS_LABEL_PATTERN,
     DNS_NAME_PATTERN,
-    DURATION_PATTERN,
+    DURATION_RULE,
     UUID_PATTERN,
 )
 
@@ -22,10 +22,15 @@ _DEFAULT_IN_WORDS: Final = re.compile(r"\s*Default: (?P<value>.+?)\.(?=\s|$)")
 _KNOWN_PATTERNS: Final = {
     DNS_LABEL_PATTERN: "DNS label",
     DNS_NAME_PATTERN: "DNS name",
-    DURATION_PATTERN: "duration",
     UUID_PATTERN: "UUID",
 }
-_PLURALS: Final = {"string": "strings", "integer": "integers", "object": "objects"}
+_DURATION: Final = "duration"
+_PLURALS: Final = {
+    _DURATION: "durations",
+    "string": "strings",
+    "integer": "integers",
+    "object": "objects",
+}
 _ENVELOPE: Final = ("apiVersion", "kind", "metadata")
 
 
@@ -143,6 +148,8 @@ def _kind(schema: dict[str, Any], path: str) -> str:
 
 
 def _text(schema: dict[str, Any]) -> str:
+    if DURATION_RULE in schema.get(RULES, ()):
+        return _DURATION
     pattern = schema.get("pattern", "")
     return _KNOWN_PATTERNS.get(pattern) or _bounded("string", _string_bounds(schema))
 

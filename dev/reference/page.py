@@ -102,7 +102,9 @@ def _required(each: Field, by_type: dict[str, Use]) -> str:
     if each.required:
         return "yes"
     types = [name for name, found in by_type.items() if found is Use.REQUIRED]
-    return f"for {', '.join(types)}" if types else "no"
+    if not types:
+        return "see rules" if Use.CONDITIONAL in by_type.values() else "no"
+    return f"for {', '.join(types)}"
 
 
 def _use_by_type(spec: Iterable[Field], use: Matrix, types: Sequence[str]) -> list[str]:

@@ -461,7 +461,9 @@ REFUSED = {
     "a key that is none": (keys({"from": "A", "to": "a:b"}), "secret.keys[0].to", "should match"),
     "a key that leads elsewhere": (keys({"from": "A", "to": "..x"}), "keys[0].to", "should match"),
     "a name for nothing": (keys({"to": "X"}), "secret.keys[0].from", "Required"),
-    "duration that is none": (secret(duration="soon"), "duration", "should match"),
+    "duration that is none": (secret(duration="soon"), "duration", "such as 4320h"),
+    "duration in days": (secret(duration="180d"), "duration", "no unit for days"),
+    "overlap in days": (secret(overlap="1d"), "clientSecret.overlap", "no unit for days"),
     # enums, duplicates, bounds
     "unknown type": (RESOURCE | {"type": "Robot"}, "spec.type", "supported values"),
     "unknown policy": (RESOURCE | {"deletionPolicy": "Shred"}, "spec.deletionPolicy",

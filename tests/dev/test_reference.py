@@ -78,14 +78,15 @@ def test_a_default_told_in_words_moves_to_its_column():
 def test_required_names_the_types_where_it_depends_on_them():
     page = section("FhirAppRegistration")
     assert rows(page, "type")[0].split(" | ")[2] == "yes"
-    assert rows(page, "appRoles")[0].split(" | ")[2] == "for Service"
+    assert rows(page, "redirectUris")[0].split(" | ")[2] == "for Confidential, Public"
+    assert rows(page, "appRoles")[0].split(" | ")[2] == "see rules"
     assert rows(page, "displayName")[0].split(" | ")[2] == "no"
 
 
 def test_fields_by_type_are_those_of_the_rules():
     page = section("FhirAppRegistration")
     assert "| `redirectUris.web` | refused | required | refused | refused |" in page
-    assert "| `credential` | refused | optional | refused | optional |" in page
+    assert "| `credential` | see rules | optional | refused | optional |" in page
     assert "Fields by type" not in section("EntraTenant")
 
 
@@ -139,10 +140,24 @@ def test_a_rule_about_types_in_other_words_is_refused():
         matrix([odd], ["Service"])
 
 
+def rule(message, expression):
+    return Rule(message=message, expression=f"self.type in {expression}")
+
+
+def test_what_depends_on_another_field_is_neither_required_nor_refused():
+    said = [
+        rule("`a` must be set for type One: or `b`", "['One']) || (has(self.a) || has(self.b))"),
+        rule("`c` must only be set for type One: why", "['One', 'Two'] || !has(self.c)"),
+    ]
+    found = matrix(said, ["One", "Two", "Three"])
+    assert found["a"] == {"One": Use.CONDITIONAL, "Two": Use.OPTIONAL, "Three": Use.OPTIONAL}
+    assert found["c"] == {"One": Use.OPTIONAL, "Two": Use.CONDITIONAL, "Three": Use.REFUSED}
+
+
 def test_an_object_is_needed_where_its_field_is_and_takes_its_fields_along_where_refused():
     said = [
-        Rule(message="`a` must only be set for type One or Two: why", expression="self.type in "),
-        Rule(message="`a.b` must be set for type Two: why", expression="self.type in "),
+        rule("`a` must only be set for type One or Two: why", "['One', 'Two'] || !has(self.a)"),
+        rule("`a.b` must be set for type Two: why", "['Two']) || has(self.a.b)"),
     ]
     found = matrix(said, ["One", "Two", "Three"])
     assert found["a"] == {"One": Use.OPTIONAL, "Two": Use.REQUIRED, "Three": Use.REFUSED}

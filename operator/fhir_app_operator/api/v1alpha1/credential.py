@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from fhir_app_operator.api.v1alpha1.schema import (
+    DURATION_PATTERN,
     ApiModel,
     Duration,
     NameReference,
@@ -25,24 +26,34 @@ class CredentialType(StrEnum):
     FEDERATED_IDENTITY = "FederatedIdentity"
 
 
+_MALFORMED: Final = " || ".join(
+    f"(has(self.{name}) && !self.{name}.matches('{DURATION_PATTERN}'))"
+    for name in ("duration", "renewBefore", "overlap")
+)
+"""Told by a rule of the field itself: `duration()` would only add that it failed."""
+
+
 def _lifetime(longest: str, in_words: str) -> tuple[dict[str, str], ...]:
     """Return the rules of a lifetime; `longest` is in Go's notation."""
     return (
-        rule("duration(self.duration) >= duration('1h') && "
-             f"duration(self.duration) <= duration('{longest}')",
-             f"`duration` must be between 1h and {longest} ({in_words})", field=".duration"),
-        rule("!has(self.renewBefore) || duration(self.renewBefore) < duration(self.duration)",
-             "`renewBefore` must be shorter than `duration`", field=".renewBefore"),
-        rule("!has(self.renewBefore) || duration(self.renewBefore) >= duration('5m')",
-             "`renewBefore` must be at least 5m: a renewal takes a while",
-             field=".renewBefore"),
-        rule("!has(self.overlap) || (has(self.renewBefore) ? "
-             "duration(self.overlap) <= duration(self.renewBefore) : "
-             "duration(self.overlap) + duration(self.overlap) + duration(self.overlap) "
-             "<= duration(self.duration))",
-             "`overlap` must not exceed `renewBefore` (a third of `duration` if that is "
-             "not set)", field=".overlap"),
+        _check("duration(self.duration) >= duration('1h') && "
+               f"duration(self.duration) <= duration('{longest}')",
+               f"`duration` must be between 1h and {longest} ({in_words})", ".duration"),
+        _check("!has(self.renewBefore) || duration(self.renewBefore) < duration(self.duration)",
+               "`renewBefore` must be shorter than `duration`", ".renewBefore"),
+        _check("!has(self.renewBefore) || duration(self.renewBefore) >= duration('5m')",
+               "`renewBefore` must be at least 5m: a renewal takes a while", ".renewBefore"),
+        _check("!has(self.overlap) || (has(self.renewBefore) ? "
+               "duration(self.overlap) <= duration(self.renewBefore) : "
+               "duration(self.overlap) + duration(self.overlap) + duration(self.overlap) "
+               "<= duration(self.duration))",
+               "`overlap` must not exceed `renewBefore` (a third of `duration` if that is "
+               "not set)", ".overlap"),
     )  # fmt: skip
+
+
+def _check(expression: str, message: str, field: str) -> dict[str, str]:
+    return rule(f"{_MALFORMED} || ({expression})", message, field=field)
 
 
 _DURATION: Final = "4320h"

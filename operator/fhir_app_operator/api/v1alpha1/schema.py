@@ -103,13 +103,16 @@ def format_duration(length: timedelta) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
+DURATION_RULE: Final = rule(
+    f"self.matches('{DURATION_PATTERN}')",
+    "must be hours, minutes and seconds, such as 4320h or 1h30m: there is no unit for days",
+)
+"""A rule instead of `pattern`, which tells people an expression."""
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({
-        "type": "string", "pattern": DURATION_PATTERN, "minLength": 2, "maxLength": 20,
-    }),
+    WithJsonSchema({"type": "string", "minLength": 2, "maxLength": 20, **rules(DURATION_RULE)}),
 ]  # fmt: skip
 
 
