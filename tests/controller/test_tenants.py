@@ -31,6 +31,21 @@ async def test_a_tenant_is_ready_when_the_operator_can_sign_in(lab):
     assert not (await lab.tenants.reconcile(lab.tenant)).changed
 
 
+async def test_events_tell_when_the_sign_in_turns(lab):
+    await lab.tenants.reconcile(lab.tenant)
+    await lab.tenants.reconcile(lab.tenant)
+    path = "/apis/events.k8s.io/v1/namespaces/default/events"
+    found = [
+        event
+        for event in (await lab.api.get(path, "events"))["items"]
+        if event["regarding"]["name"] == lab.tenant
+    ]
+    assert [(e["type"], e["reason"]) for e in found] == [("Normal", "Succeeded")]
+    assert found[0]["regarding"]["kind"] == "EntraTenant"
+    conditions = (await lab.read("tenant", lab.tenant))["status"]["conditions"]
+    assert not any("Secret" in condition["message"] for condition in conditions)
+
+
 class AllAtOnce(Registrations):
     """Lets nobody go on before `passes` of them have read the tenant."""
 

@@ -18,6 +18,7 @@ from fhir_app_operator.controller.world import World
 from fhir_app_operator.errors import Conflict, OperatorError, Stalled, Waiting
 from fhir_app_operator.graph.auth import SignInRefused
 from fhir_app_operator.kube.api_server import Gone
+from fhir_app_operator.planning import notices
 from fhir_app_operator.planning.conditions import Reporter
 
 _PERMANENT: Final = frozenset({700016, 7000215, 7000222, 7000216, 90002, 700213, 700211})
@@ -88,7 +89,9 @@ class TenantReconciler:
             now=self._world.clock(),
         )
         verdict = (
-            reporter.succeeded(f"signed in to directory {tenant.spec.tenant_id}")
+            reporter.succeeded(
+                f"signed in to directory {tenant.spec.tenant_id}", synced="nothing is left to do"
+            )
             if error is None
             else reporter.failed(error, usable=False)
         )
@@ -104,6 +107,8 @@ class TenantReconciler:
                 await self._world.registrations.apply_status(tenant, status)
             except Conflict:
                 return Outcome(result="waiting", retry_after=0.0)
+            for notice in notices.turns(tenant.status.conditions, status.conditions):
+                await self._world.events.publish(tenant, notice)
         flipped = [c.status for c in status.conditions] != [
             c.status for c in tenant.status.conditions
         ]

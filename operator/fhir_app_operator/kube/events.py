@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from fhir_app_operator.api import names
-from fhir_app_operator.api.v1alpha1 import FhirAppRegistration
+from fhir_app_operator.api.v1alpha1 import EntraTenant, FhirAppRegistration
 from fhir_app_operator.errors import OperatorError
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
 from fhir_app_operator.kube.times import micro_time
@@ -23,6 +23,10 @@ from fhir_app_operator.planning.notices import Notice
 _REMEMBERED: Final = 4096
 _SERIES_ENDS: Final = timedelta(minutes=6)
 _NOTE_LIMIT: Final = 1024
+_OF_CLUSTER: Final = "default"
+"""Where events about cluster-scoped objects are, as client-go has it."""
+
+Regarding = FhirAppRegistration | EntraTenant
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class _Series:
 
 
 class Events:
-    """Writes events about registrations.
+    """Writes events about registrations and tenants.
 
     Args:
         api: the API server.
@@ -48,29 +52,29 @@ class Events:
         self._series: OrderedDict[tuple[str, ...], _Series] = OrderedDict()
         self._log = structlog.get_logger("events")
 
-    async def publish(self, registration: FhirAppRegistration, notice: Notice) -> None:
-        """Write `notice` about `registration`, or count it up if it was written lately."""
+    async def publish(self, regarding: Regarding, notice: Notice) -> None:
+        """Write `notice` about the object, or count it up if it was written lately."""
         now = self._clock()
-        key = (registration.metadata.uid, notice.type, notice.reason, notice.note)
+        key = (regarding.metadata.uid, notice.type, notice.reason, notice.note)
         known = self._series.get(key)
         try:
             if known is not None and now - known.last < _SERIES_ENDS:
-                await self._repeat(registration, known, now)
+                await self._repeat(regarding, known, now)
             else:
-                await self._first(registration, notice, key, now)
+                await self._first(regarding, notice, key, now)
         except OperatorError as error:
             self._series.pop(key, None)
             self._log.debug("event dropped", reason=error.reason, about=notice.reason)
 
     async def _first(
-        self, registration: FhirAppRegistration, notice: Notice, key: tuple[str, ...], now: datetime
+        self, regarding: Regarding, notice: Notice, key: tuple[str, ...], now: datetime
     ) -> None:
-        meta = registration.metadata
+        meta = regarding.metadata
         name = f"{meta.name}.{int(now.timestamp() * 1_000_000):x}"
         document = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": meta.namespace},
+            "metadata": {"name": name, "namespace": meta.namespace or _OF_CLUSTER},
             "eventTime": micro_time(now),
             "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
             "reportingInstance": self._instance,
@@ -80,25 +84,23 @@ class Events:
             "note": notice.note[:_NOTE_LIMIT],
             "regarding": {
                 "apiVersion": names.API_VERSION,
-                "kind": names.REGISTRATION_KIND,
+                "kind": _kind(regarding),
                 "name": meta.name,
                 "namespace": meta.namespace,
                 "uid": meta.uid,
                 "resourceVersion": meta.resource_version,
             },
         }
-        await self._send("POST", meta.namespace, "", document)
+        await self._send("POST", meta.namespace or _OF_CLUSTER, "", document)
         self._series[key] = _Series(name, 1, now)
         while len(self._series) > _REMEMBERED:
             self._series.popitem(last=False)
 
-    async def _repeat(
-        self, registration: FhirAppRegistration, known: _Series, now: datetime
-    ) -> None:
+    async def _repeat(self, regarding: Regarding, known: _Series, now: datetime) -> None:
         known.count += 1
         known.last = now
         series = {"count": known.count, "lastObservedTime": micro_time(now)}
-        namespace = registration.metadata.namespace
+        namespace = regarding.metadata.namespace or _OF_CLUSTER
         await self._send("PATCH", namespace, f"/{known.name}", {"series": series})
 
     async def _send(self, method: str, namespace: str, name: str, body: dict[str, Any]) -> None:
@@ -107,3 +109,7 @@ class Events:
         await self._api.send(
             Request(method=method, path=path, what="Event", body=body, content_type=content_type)
         )
+
+
+def _kind(regarding: Regarding) -> str:
+    return names.TENANT_KIND if isinstance(regarding, EntraTenant) else names.REGISTRATION_KIND

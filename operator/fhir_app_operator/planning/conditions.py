@@ -58,16 +58,17 @@ class Reporter:
     now: datetime
 
     def succeeded(
-        self, message: str, *, unmanaged: str = "", absent: Iterable[str] = ()
-    ) -> Verdict:
+        self, message: str, *, synced: str = "Entra and the Secret are as declared",
+        unmanaged: str = "", absent: Iterable[str] = (),
+    ) -> Verdict:  # fmt: skip
         """Return the conditions of a pass that left nothing to do.
 
         Args:
             message: what is in place.
+            synced: what agrees with the manifest.
             unmanaged: in words, what others made on the object and was left alone.
             absent: in words, the clients that are to be pre-authorized and are not there yet.
         """
-        synced = "Entra and the Secret are as declared"
         if unmanaged:
             synced = f"{synced}; made by others and left alone: {unmanaged}"
         if waiting := "; ".join(absent):
