@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.x509 import load_pem_x509_certificate
 
 from entra_emulator import OPERATOR_CLIENT_ID, TENANT_ID, Emulator, Seeds
+from entra_emulator.directory import permissions
 from entra_emulator.directory.store import Kind
 from entra_emulator.signin import assertions, clients
 from entra_emulator.signin.errors import SignInError
@@ -121,6 +122,22 @@ class Cloud:
         """The live service principals of an application; the directory allows one."""
         found = self.directory.store.find(Kind.SERVICE_PRINCIPAL, "appId", app_id)
         return [each for each in found if not each.is_deleted]
+
+    def consent(self, application):
+        """Let an administrator grant the app roles that an application asks for and lacks."""
+        directory = self.directory
+        for principal in self.principals(application.document["appId"]):
+            held = {
+                (e.document["resourceId"], e.document["appRoleId"])
+                for e in permissions.assignments_to(directory, principal.id)
+            }
+            for api in application.document["requiredResourceAccess"]:
+                roles = [each["id"] for each in api["resourceAccess"] if each["type"] == "Role"]
+                for resource in self.principals(api["resourceAppId"]):
+                    for role_id in roles:
+                        if (resource.id, role_id) not in held:
+                            wanted = {"principalId": principal.id, "resourceId": resource.id}
+                            permissions.assign(directory, wanted | {"appRoleId": role_id})
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,5 +1,6 @@
 """What every run of the protocol's tests needs."""
 
+import gc
 import warnings
 
 import pytest
@@ -12,3 +13,12 @@ def weak_keys():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InsecureKeyLengthWarning)
         yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def settled_heap():
+    """Let the collector pass over what is loaded for good: it would look at it in every run."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

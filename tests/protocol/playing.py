@@ -66,6 +66,8 @@ async def _play(scenario, start, plan, parts):
         world.cloud.issue_tokens_for(timedelta(days=30))
         world.calls.plan.clear()
         world.calls.land(Late.SETTLED)
+        # Else it would be looked for all the time that is left.
+        world.consent()
         await _come_to_rest(world, scenario)
         if world.calls.land(Late.SWEPT):
             await _come_to_rest(world, scenario)

@@ -84,12 +84,18 @@ class _MsalHttp:
     are capped in size and time, as Graph's are.
     """
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, http: httpx.Client, known: dict[str, httpx.Response]) -> None:
         self._http = http
+        self._known = known
 
     def get(self, url: str, **arguments: Any) -> httpx.Response:
-        """Send a GET as MSAL asks for it."""
-        return fetch(self._http, "GET", url, **arguments)
+        """Send a GET as MSAL asks for it: for the tenant's openid-configuration, once for all.
+
+        Every MSAL object would ask for it anew, and a probe makes one for each try.
+        """
+        if url not in self._known:
+            self._known[url] = fetch(self._http, "GET", url, **arguments)
+        return self._known[url]
 
     def post(
         self, url: str, data: Mapping[str, Any] | None = None, **arguments: Any
@@ -117,6 +123,8 @@ class SignIn:
         self._directory = directory
         self._http = http
         self._executor = executor
+        self._discovered: dict[str, httpx.Response] = {}
+        """Where the token endpoint is, until something goes wrong with it."""
 
     async def acquire(
         self, client_id: str, credential: ClientCredential, *, scope: str | None = None
@@ -146,12 +154,15 @@ class SignIn:
                 client_credential=credential.for_msal(),
                 authority=self._directory.sign_in_authority,
                 instance_discovery=False,
-                http_client=_MsalHttp(self._http),
+                http_client=_MsalHttp(self._http, self._discovered),
             )
             answer: dict[str, Any] = application.acquire_token_for_client(scopes=[scope])
         except Exception as error:  # noqa: BLE001 - MSAL fails in many ways on senseless answers
+            self._discovered.clear()
             # `from None`: msal's own errors may quote the response.
             raise self._unusable(type(error).__name__) from None
+        if "access_token" not in answer and not answer.get("error_codes"):
+            self._discovered.clear()
         return answer
 
     def _unusable(self, why: str) -> Waiting:
