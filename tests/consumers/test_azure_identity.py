@@ -18,10 +18,7 @@ from tests.controller.test_federated import federated, token, trusted_cluster
 
 __all__ = ["trusted_cluster"]
 
-pytestmark = [
-    pytest.mark.control_plane,
-    pytest.mark.xdist_group("azure-sdk"),  # its imports take long, so one process has them
-]
+pytestmark = pytest.mark.control_plane
 SECRET, CERTIFIED = "1", "2"
 """`azpacr` or `appidacr` in a token: by what the client proved itself."""
 

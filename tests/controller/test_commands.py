@@ -11,7 +11,7 @@ from fhir_app_operator.controller import commands
 from fhir_app_operator.errors import Stalled
 from fhir_app_operator.kube.access import ClusterAccess
 from fhir_app_operator.kube.api_server import MERGE_PATCH, ApiServer, Request
-from tests.controller.lab import SPECS, resource_path
+from tests.controller.lab import SPECS, OneTenant, resource_path
 
 pytestmark = pytest.mark.control_plane
 
@@ -153,7 +153,9 @@ def wide(monkeypatch):
 
 async def test_check_is_good_when_everything_is_there(lab, wide, capsys):
     await lab.ready("Resource")
-    await commands.check(lab.world, lab.api, watch_secrets=True, lease_namespace=lab.namespace)
+    await commands.check(
+        lab.world, OneTenant(lab), watch_secrets=True, lease_namespace=lab.namespace
+    )
     shown = capsys.readouterr().out
     mine = [line for line in shown.splitlines() if lab.tenant in line]
     assert len(mine) == 4
@@ -184,7 +186,9 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     name = await lab.ready("Resource")
     await lab.api.send(_status(lab, name, {"objectId": "99999999-0000-0000-0000-000000000000"}))
     skewed = replace(lab.world, clock=lambda: lab.emulator.clock.now().replace(year=2099))
-    assert not await commands.check(skewed, lab.api, watch_secrets=False, lease_namespace=None)
+    assert not await commands.check(
+        skewed, OneTenant(lab), watch_secrets=False, lease_namespace=None
+    )
     shown = capsys.readouterr().out
     mine = {line.split(":")[1].split("  ")[0].strip(): line
             for line in shown.splitlines() if lab.tenant in line}  # fmt: skip
@@ -193,7 +197,9 @@ async def test_check_finds_a_refused_sign_in_a_lost_application_and_a_wrong_cloc
     await lab.patch(
         "tenant", lab.tenant, {"spec": {"auth": {"clientSecret": {"secretRef": {"name": "none"}}}}}
     )
-    assert not await commands.check(lab.world, lab.api, watch_secrets=False, lease_namespace=None)
+    assert not await commands.check(
+        lab.world, OneTenant(lab), watch_secrets=False, lease_namespace=None
+    )
     assert "CredentialNotFound" in capsys.readouterr().out
 
 
@@ -201,7 +207,9 @@ async def test_check_cuts_nothing_off_where_there_is_little_room(lab, monkeypatc
     monkeypatch.setenv("COLUMNS", "60")
     name = await lab.ready("Resource")
     await lab.api.send(_status(lab, name, {"objectId": "99999999-0000-0000-0000-000000000000"}))
-    assert not await commands.check(lab.world, lab.api, watch_secrets=False, lease_namespace=None)
+    assert not await commands.check(
+        lab.world, OneTenant(lab), watch_secrets=False, lease_namespace=None
+    )
     shown = capsys.readouterr().out
     assert "…" not in shown
     assert f"{lab.namespace}/{name}" in shown

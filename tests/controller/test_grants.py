@@ -13,7 +13,7 @@ from entra_emulator.directory.store import Kind
 from fhir_app_operator.controller import commands
 from fhir_app_operator.controller.check import check
 from fhir_app_operator.kube.api_server import MERGE_PATCH, Request
-from tests.controller.lab import resource_path
+from tests.controller.lab import OneTenant, resource_path
 from tests.controller.meddling import before_grant
 
 pytestmark = pytest.mark.control_plane
@@ -276,7 +276,7 @@ async def test_a_spec_that_changes_right_before_the_write_is_not_granted(lab):
 async def test_check_names_the_permissions_that_the_opt_ins_need(lab):
     async def checked():
         fresh = lab.restarted()
-        found = await check(fresh.world, lab.api, watch_secrets=False, lease_namespace=None)
+        found = await check(fresh.world, OneTenant(lab), watch_secrets=False, lease_namespace=None)
         await fresh.world.connections.close()
         mine = [each for each in found if lab.tenant in each.check]
         return [each.problem for each in mine if each.check.endswith("for `grants`")]

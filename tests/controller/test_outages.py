@@ -18,7 +18,7 @@ from fhir_app_operator.errors import Waiting
 from tests.controller.lab import open_lab
 from tests.controller.running import own_cluster, own_entra, running_operator
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("outages")]
+pytestmark = pytest.mark.control_plane
 
 NAMESPACE = "fhir-app-operator"
 LEEWAY = 60

@@ -8,7 +8,7 @@ import pytest
 from tests.controller.lab import open_lab
 from tests.controller.running import own_cluster, own_entra, running_operator
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("reactions")]
+pytestmark = pytest.mark.control_plane
 
 SERVER = "fhir-server"
 IDS = ("5c1d6f1e-0a3b-4c57-9d3e-2f6a1b7c8d90", "6d2e7f2f-1b4c-4d68-8e4f-3a7b2c8d9ea1")

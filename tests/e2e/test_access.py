@@ -29,7 +29,7 @@ from tests.e2e.access_table import (
     rows,
 )
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.control_plane
 
 PEOPLE = {READER: (ALICE, "globalReader"), SMART: (BOB, "smartUser"), None: (None, None)}
 SERVICE = next(client for client in CLIENTS if client.kind == "reader")

@@ -15,7 +15,7 @@ import yaml
 from tests.controller.test_following import pair
 from tests.e2e.conftest import ROOT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.control_plane
 
 NAMESPACE = "types"
 LABEL = {"fhirapps.dev/registration": "dashboard"}

@@ -9,7 +9,7 @@ from entra_emulator.seeds import BOB
 from tests.e2e.access import Access, ask
 from tests.e2e.access_table import OBSERVATION, PATIENT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.control_plane
 
 NAMESPACE = TENANT = "granting"
 PERMISSIONS = {

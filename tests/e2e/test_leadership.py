@@ -16,7 +16,7 @@ import pytest
 
 from dev.demo.signing_in import service_token
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.control_plane
 
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
 DURATION, LOOK = 10.0, 1.0

@@ -12,7 +12,7 @@ import pytest
 from dev.demo.administrator import signed_in
 from dev.demo.signing_in import is_loopback, service_token, user_token, verified_claims
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.control_plane
 
 REGISTRATIONS = {
     "fhir-server": "Resource", "portal": "Confidential", "patient-app": "Public",

@@ -47,10 +47,8 @@ with warnings.catch_warnings():
     from msgraph.generated.models.web_application import WebApplication
     from msgraph_core import GraphClientFactory
 
-pytestmark = [
-    pytest.mark.xdist_group("azure-sdk"),  # its imports take long, so one process has them
-    pytest.mark.filterwarnings("ignore:This class is deprecated:DeprecationWarning"),  # as above
-]
+# As above.
+pytestmark = pytest.mark.filterwarnings("ignore:This class is deprecated:DeprecationWarning")
 
 TRUST = ("https://cluster.example", "system:serviceaccount:ns:app", "api://AzureADTokenExchange")
 ENVIRONMENT = (

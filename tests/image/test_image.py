@@ -19,8 +19,6 @@ from fhir_app_operator import __version__
 from tests.image.dockerfile import ROOT
 from tests.image.interpreter import USER
 
-pytestmark = pytest.mark.xdist_group("image")
-
 SECONDS = 30
 
 

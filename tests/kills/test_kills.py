@@ -12,7 +12,7 @@ import pytest
 from dev.sandbox.environment import Options, running_environment
 from tests.kills.wave import LATENCY, Wave, namespace, server, service
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.xdist_group("kills")]
+pytestmark = pytest.mark.control_plane
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("SEED", "1"))
