@@ -14,7 +14,6 @@ from tests.emulator.cloud import GRAPH, OPERATOR_SECRET, TOKEN, Cloud
 
 APPS = "/v1.0/applications"
 NEW = {"displayName": "x"}
-MEMBERS = {"wrongTypes": 7, "nulls": None}
 
 
 @pytest.fixture
