@@ -125,6 +125,20 @@ class Connection:
         found = await self.applications.by_unique_name(registration.unique_name)
         return found if found is not None and registration.owner_tag in found.tags else None
 
+    async def listed_application(
+        self, registration: Registration, object_id: str | None, age: timedelta
+    ) -> Application | None:
+        """Return what a list of ours, of this age at most, says of it: without what lists lack.
+
+        `object_id` is a hint: what it names counts only with the registration's owner tag.
+
+        Raises:
+            Stalled, Waiting: by consequence.
+        """
+        snapshot = await self.inventory.snapshot(age)
+        found = snapshot.applications.get(object_id or "")
+        return found if found is not None and registration.owner_tag in found.tags else None
+
     async def principal_of(self, registration: Registration) -> str | None:
         """Return the object id of the service principal of `application_of`; errors as there."""
         application = await self.application_of(registration)

@@ -38,8 +38,8 @@ async def settle(world: World, work: Pass, connection: Connection) -> bool:
     wanted, status = work.wanted().grants, work.registration.status
     if not wanted.apis and not wanted.assignments and not status.grants:
         url = _url(work, connection)
-        users = wanted.asks_users or wanted.pre_authorized
-        work.consent = grants.report(wanted, ObservedGrants(), url) if users else None
+        said = grants.report(wanted, ObservedGrants(), url)
+        work.consent = said if wanted.concerns_users else None
         work.consent_read = True
         return True
     if not await _is_due(world, work, connection):
@@ -159,8 +159,7 @@ async def foreseen(
         Stalled, Waiting: what is granted cannot be read.
     """
     wanted, application = work.wanted().grants, work.observed.application
-    users = wanted.asks_users or wanted.pre_authorized
-    nothing = not wanted.apis and not wanted.assignments and not users
+    nothing = not wanted.apis and not wanted.assignments and not wanted.concerns_users
     if nothing and not work.registration.status.grants:
         return (), None
     observed = await _observe(work, connection)

@@ -169,13 +169,12 @@ async def _listed_server(
 ) -> KnownServer | None:
     """Return what the list of our objects says of the server: enough to confirm a settled client.
 
-    Its id in status is a hint: what it names counts only if it carries the server's owner tag.
+    Its id in status is a hint.
     """
-    snapshot = await connection.inventory.snapshot(world.snapshot_age)
-    application = snapshot.applications.get(server.status.object_id or "")
-    if application is None or world.identity(server).owner_tag not in application.tags:
-        return None
-    return known_server(application)
+    application = await connection.listed_application(
+        world.identity(server), server.status.object_id, world.snapshot_age
+    )
+    return known_server(application) if application else None
 
 
 async def _known_server(

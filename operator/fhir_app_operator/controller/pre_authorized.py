@@ -101,11 +101,12 @@ async def _app_id(
     known = connection.client_ids.get(uid)
     if known is not None or client.status.object_id is None:
         return known
-    snapshot = await connection.inventory.snapshot(world.snapshot_age) if work.settled else None
-    listed = snapshot.applications.get(client.status.object_id) if snapshot else None
-    if listed is None or identity.owner_tag not in listed.tags:
-        listed = await connection.application_of(identity)
-    if listed is None:
+    found = None
+    if work.settled:
+        object_id, age = client.status.object_id, world.snapshot_age
+        found = await connection.listed_application(identity, object_id, age)
+    found = found or await connection.application_of(identity)
+    if found is None:
         return None
-    connection.client_ids[uid] = listed.app_id
-    return listed.app_id
+    connection.client_ids[uid] = found.app_id
+    return found.app_id

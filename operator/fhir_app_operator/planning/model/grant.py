@@ -96,6 +96,11 @@ class DesiredGrants:
     pre_authorized: bool = False
     """There are none, since the server lets the client have them without."""
 
+    @property
+    def concerns_users(self) -> bool:
+        """There are scopes for which no administrator's consent is asked."""
+        return self.asks_users or self.pre_authorized
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedGrants:
