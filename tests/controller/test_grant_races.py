@@ -69,6 +69,8 @@ async def test_a_server_that_shuts_a_namespace_out_meanwhile_is_granted_nothing_
     assert meddler.left == 0
     principal, _ = await ids(other, name)
     assert list(permissions.assignments_to(lab.emulator.directory, principal)) == []
+    assert "grants" not in await other.status(name)
     await allow(lab, namespaces=[other.namespace])
+    other.pass_time(timedelta(minutes=2))
     await other.settle(name)
     assert (await other.conditions(name))["ConsentGranted"] == ("True", "Granted")

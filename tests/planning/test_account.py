@@ -64,7 +64,9 @@ def test_what_an_action_grants_is_shown_once_it_is_done_and_gone_once_it_is_take
     gone = account.taken_back(ALL, UnassignAppRole(assignment=held("me")), "me")
     assert gone == {SCOPE, THEIRS}
     withdrawn = WithdrawScopes(grant_id="g", resource_id="sp", removed=frozenset("a"))
-    assert account.taken_back(gone, withdrawn, "me") == {THEIRS}
+    # A write from a read that was behind may bring it back: only reads can tell.
+    assert account.taken_back(gone, withdrawn, "me") == gone
+    assert account.withdrawn(withdrawn) == {SCOPE}
 
 
 def test_one_read_that_does_not_show_a_grant_forgets_nothing():

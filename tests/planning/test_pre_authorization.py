@@ -9,6 +9,7 @@ from fhir_app_operator.api.v1alpha1.policy import Existing
 from fhir_app_operator.errors import Invalid, Stalled
 from fhir_app_operator.planning import grants, policy, pre_authorization
 from fhir_app_operator.planning.differences import differences
+from fhir_app_operator.planning.forecast import forecast
 from fhir_app_operator.planning.model import (
     DesiredGrants,
     ObservedGrants,
@@ -202,6 +203,14 @@ def test_a_named_scope_against_the_policy_is_refused_and_said_with_its_client():
     update = UpdateApplication(changes=differences(target, live), reason="x")
     with pytest.raises(Stalled, match=f"scope 'extra' for the pre-authorized client {OURS}"):
         policy.refuse(target, live, (update,))
+
+
+def test_a_forecast_is_refused_where_the_scope_comes_first_and_its_client_with_the_next_step():
+    world, target = converged("Resource", resource={"url": URL}), under(NARROW, NAMED)
+    actions = forecast(target, world.observed, NOW, POLICY)
+    assert len(actions) > 1
+    with pytest.raises(Stalled, match="scope 'extra' for the pre-authorized client"):
+        policy.refuse(target, world.observed.application, actions)
 
 
 def test_a_scope_that_the_client_asks_for_against_the_policy_is_left_out():

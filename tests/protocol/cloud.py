@@ -123,6 +123,15 @@ class Cloud:
         found = self.directory.store.find(Kind.SERVICE_PRINCIPAL, "appId", app_id)
         return [each for each in found if not each.is_deleted]
 
+    def consented(self, application):
+        """The scopes of all APIs that all users consented to for an application."""
+        return [
+            scope
+            for principal in self.principals(application.document["appId"])
+            for entity in permissions.grants_to(self.directory, principal.id)
+            for scope in entity.document["scope"].split()
+        ]
+
     def consent(self, application):
         """Let an administrator grant the app roles that an application asks for and lacks."""
         directory = self.directory

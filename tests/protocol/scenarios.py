@@ -11,8 +11,10 @@ from tests.protocol.starts import (
     CERTIFICATE,
     SPECS,
     asks_for_config_map,
+    asks_for_scopes,
     before_certificate_renewal,
     before_renewal,
+    consents_to,
     exposing,
     handed_over,
     has_config_maps,
@@ -21,7 +23,9 @@ from tests.protocol.starts import (
     uid_of,
     with_certificate,
     with_config_map,
+    with_consent,
     with_grant,
+    with_leave_to_consent,
     with_leave_to_grant,
     with_public,
     with_server,
@@ -251,6 +255,16 @@ SCENARIOS = {
             name="another grant", start=with_grant,
             act=lambda world: world.edit("service", appRoles=["globalWriter"]),
             goal=holds("globalWriter"),
+        ),
+        Scenario(
+            name="consent", start=with_leave_to_consent, act=asks_for_scopes("keptScope"),
+            goal=consents_to("keptScope"), issues=1,
+            lag=timedelta(seconds=1),  # as with a grant
+        ),
+        Scenario(
+            name="another consent", start=with_consent,
+            act=lambda world: world.edit("confidential", scopes=["keptScope", "keptTwin"]),
+            goal=consents_to("keptScope", "keptTwin"),
         ),
         Scenario(
             name="ConfigMap", start=with_service, act=asks_for_config_map("facts"),

@@ -184,6 +184,45 @@ def holds(*values):
     return goal
 
 
+def _lets_consent(world):
+    """Let the operator consent to the scopes of the servers here, for all users."""
+    world.permit("DelegatedPermissionGrant.ReadWrite.All")
+    world.edit_tenant(grants={"delegatedConsent": "Enabled", "allowed": [{"scopes": ["*"]}]})
+
+
+@functools.cache
+def with_leave_to_consent():
+    """A server with scopes of its own in a tenant that lets the operator consent to them."""
+    return prepared(with_wide_server, _lets_consent, lambda _world: True, rest=HOUR)
+
+
+def asks_for_scopes(*scopes):
+    """Return what registers a client of users for which the operator is to consent."""
+    spec = SPECS["confidential"] | {"consent": "Admin", "scopes": list(scopes)}
+    return lambda world: world.register("confidential", **spec)
+
+
+@functools.cache
+def with_consent():
+    """A client in use to whose scopes the operator consented."""
+    return prepared(
+        with_leave_to_consent, asks_for_scopes("keptScope", "goneScope"),
+        consents_to("keptScope", "goneScope"), rest=DAY,
+    )  # fmt: skip
+
+
+def consents_to(*scopes):
+    """Whether the client is ready and has the consent of all users to just those scopes."""
+
+    def goal(world):
+        ready = world.is_ready("confidential")
+        found = [scope for app in world.live_applications("confidential")
+                 for scope in world.cloud.consented(app)]  # fmt: skip
+        return ready and sorted(found) == sorted((*scopes, "offline_access", "openid"))
+
+    return goal
+
+
 def asks_for_config_map(name):
     return lambda world: world.edit("service", secret={"configMap": name and {"name": name}})
 

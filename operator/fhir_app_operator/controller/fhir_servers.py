@@ -14,7 +14,7 @@ from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.servers import KnownServer, known_server
 from fhir_app_operator.controller.unregistered_servers import unregistered
 from fhir_app_operator.controller.world import Pass, World
-from fhir_app_operator.errors import Conflict, Invalid, Stalled, Waiting
+from fhir_app_operator.errors import Invalid, Stalled, Waiting
 from fhir_app_operator.graph.service_principals import ExposedApi
 from fhir_app_operator.planning import asked, conditions, desired
 from fhir_app_operator.planning.model import Application
@@ -111,38 +111,26 @@ async def refuse_withdrawn(
     """Check that a registration of another namespace still lets this one have something of the API.
 
     Raises:
-        Conflict: it does not, or not any more.
+        Waiting: `FhirServerNotFound`, it does not, or not any more.
         Stalled, Waiting: by consequence.
     """
     reference = work.registration.spec.fhir_server_ref
     if app_id in asked.apis(work.registration):
-        allowed = await may_ask(world, work, connection, app_id)
+        if not await may_ask(world, work, connection, app_id):
+            raise Waiting("FhirServerNotFound", f"no API {app_id} is open to this namespace")
     elif reference is not None and reference.namespace not in (None, work.identity.namespace):
-        found = await _allowing(world, work, reference.namespace, reference.name)
-        allowed = found is not None
-    else:
-        return
-    if not allowed:
-        raise Conflict(f"API {app_id} was closed to this namespace before something was granted")
+        await _of_others(world, work, reference.namespace, reference.name)
 
 
 async def _of_others(world: World, work: Pass, namespace: str, name: str) -> FhirAppRegistration:
-    found = await _allowing(world, work, namespace, name)
-    if found is None:
+    found = await world.registrations.readable(namespace, name)
+    if found is None or not is_allowed(found, work.identity.namespace, work.namespace_labels):
         raise Waiting(
             "FhirServerNotFound",
             f"`fhirServerRef`: FhirAppRegistration '{namespace}/{name}' does not exist, or is no "
             f"server whose `resource.allowedClients` allow namespace '{work.identity.namespace}'",
         )
     return found
-
-
-async def _allowing(
-    world: World, work: Pass, namespace: str, name: str
-) -> FhirAppRegistration | None:  # fmt: skip
-    found = await world.registrations.readable(namespace, name)
-    allows = found and is_allowed(found, work.identity.namespace, work.namespace_labels)
-    return found if allows else None
 
 
 def _refuse_unready(server: FhirAppRegistration, client: FhirAppRegistration) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fhir_app_operator.api.v1alpha1 import RegistrationStatus
-from fhir_app_operator.controller import fhir_servers, tenant_rules
+from fhir_app_operator.controller import fhir_servers, references, tenant_rules
 from fhir_app_operator.controller.connections import Connection
 from fhir_app_operator.controller.status import recorded, write_status
 from fhir_app_operator.controller.world import Pass, World
@@ -53,8 +53,9 @@ async def carry_out(
         work.granting, sent = action, False
         try:
             await _refuse_outdated(world, work, connection, action)
+            before = await _before(connection, action)
             sent = True
-            await apply(work, connection, action)
+            await _send(work, connection, action, before)
         except (Conflict, NotLeading):
             raise
         except OperatorError as error:
@@ -115,8 +116,9 @@ async def _refuse_outdated(
 
     Raises:
         Conflict: registration or tenant say something else now.
+        Stalled: `NamespaceNotAllowed`.
         Waiting: `NotYetReplicated`, the API does; `FhirServerNotFound`, its registration does not
-            allow this one's namespace any more.
+            allow this one's namespace any more; `NamespaceTerminating`, `TenantNotReady`.
     """
     identity, before = work.identity, work.registration.metadata
     live = await world.registrations.registration(identity.namespace, identity.name)
@@ -124,8 +126,9 @@ async def _refuse_outdated(
         (live.metadata.uid, live.metadata.generation) != (before.uid, before.generation)
     ):  # fmt: skip
         raise Conflict("the registration changed before it was granted anything")
-    await tenant_rules.refuse_outdated(world, work)
+    tenant = await tenant_rules.refuse_outdated(world, work)
     if isinstance(action, AssignAppRole | ConsentToScopes):
+        work.namespace_labels = await references.refuse_namespace(world, tenant, identity.namespace)
         await fhir_servers.refuse_withdrawn(world, work, connection, action.app_id)
         api = await connection.apis.writable(action.app_id, action.resource_id)
         if not grants.is_exposed(action, api.permissions):
@@ -141,6 +144,21 @@ async def apply(work: Pass, connection: Connection, action: GrantAction) -> None
     Raises:
         Stalled, Waiting: by consequence.
     """
+    await _send(work, connection, action, await _before(connection, action))
+
+
+async def _before(connection: Connection, action: GrantAction) -> frozenset[str]:
+    """Return the scopes of the grant that `action` is to change, as late as can be."""
+    match action:
+        case ConsentToScopes(grant_id=str(grant_id)) | WithdrawScopes(grant_id=str(grant_id)):
+            return await connection.permission_grants.scopes(grant_id)
+        case _:
+            return frozenset()
+
+
+async def _send(
+    work: Pass, connection: Connection, action: GrantAction, before: frozenset[str]
+) -> None:
     match action:
         case AssignAppRole():
             await connection.app_role_assignments.assign(
@@ -152,13 +170,13 @@ async def apply(work: Pass, connection: Connection, action: GrantAction) -> None
         case UnassignAppRole():
             await connection.app_role_assignments.remove(action.assignment)
         case ConsentToScopes(grant_id=str(grant_id)):
-            await connection.permission_grants.change(grant_id, added=action.added)
+            await connection.permission_grants.set_scopes(grant_id, before | action.added)
         case ConsentToScopes():
             await connection.permission_grants.create(
                 _principal(work), action.resource_id, action.added
             )
         case WithdrawScopes():
-            await connection.permission_grants.change(action.grant_id, removed=action.removed)
+            await connection.permission_grants.set_scopes(action.grant_id, before - action.removed)
 
 
 def _principal(work: Pass) -> str:

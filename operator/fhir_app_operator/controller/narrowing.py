@@ -69,8 +69,8 @@ async def settle(world: World, work: Pass) -> bool:
     apis = await _apis(world, work, connection, account, tenant)
     found = accounts.disallowed(account, apis, tenant, rules)
     if found:
-        account = await _take_back(world, work, connection, account, found)
-        _note(work, found - accounts.entries(account), apis)
+        _note(work, await _take_back(world, work, connection, account, found), apis)
+        account = consent.account_of(work)
     done = found.isdisjoint(accounts.entries(account))
     if done:
         connection.allowed[uid] = Allowed(account=account, grants=tenant, policy=rules)
@@ -109,11 +109,11 @@ async def _is_server(world: World, work: Pass, connection: Connection, app_id: s
 async def _take_back(
     world: World, work: Pass, connection: Connection, account: tuple[RecordedGrant, ...],
     found: frozenset[Entry],
-) -> tuple[RecordedGrant, ...]:  # fmt: skip
-    """Return the account without what was taken back; what no read shows stays in it."""
+) -> frozenset[Entry]:  # fmt: skip
+    """Return what was taken back; `work` has the account, in which stays what no read shows."""
     principal = await connection.principal_of(work.identity)
     if principal is None:
-        return account
+        return frozenset()
     left = accounts.entries(account)
     roles = {each.principal_id is None for each in found if each.kind == "role"}
     assignments = [
@@ -122,20 +122,22 @@ async def _take_back(
     ]
     scopes = any(each.kind == "scope" for each in found)
     consents = await connection.permission_grants.of_client(principal) if scopes else ()
+    withdrawn: frozenset[Entry] = frozenset()
     for action in accounts.withdrawals(found, principal, assignments, consents):
         work.granting = action
         await tenant_rules.refuse_outdated(world, work)
         await granting.apply(work, connection, action)
         work.granted.append(action)
+        withdrawn |= accounts.withdrawn(action)
         left = accounts.taken_back(left, action, principal)
         work.grants = accounts.records(left)
     work.granting = None
     shown = accounts.shown(
         ObservedGrants(assignments=tuple(assignments), consents=tuple(consents)), principal
     )
-    left -= granting.given_up(world, work, connection, found & left, shown)
+    left -= granting.given_up(world, work, connection, found & left, shown - withdrawn)
     work.grants = accounts.records(left)
-    return work.grants
+    return withdrawn | (found - left)
 
 
 def _note(work: Pass, gone: frozenset[Entry], apis: dict[str, GrantedApi]) -> None:

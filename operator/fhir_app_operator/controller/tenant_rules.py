@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_app_operator.api.v1alpha1 import Grants, TenantPolicy
+from fhir_app_operator.api.v1alpha1 import EntraTenant, Grants, TenantPolicy
 from fhir_app_operator.controller.world import Pass, World
 from fhir_app_operator.errors import Conflict
 from fhir_app_operator.planning.model import Action, CreateApplication, UpdateApplication
@@ -13,8 +13,8 @@ def rules(work: Pass) -> tuple[Grants | None, TenantPolicy | None]:
     return (work.tenant.spec.grants, work.tenant.spec.policy) if work.tenant else (None, None)
 
 
-async def refuse_outdated(world: World, work: Pass) -> None:
-    """Check that the tenant still says what the pass decided on.
+async def refuse_outdated(world: World, work: Pass) -> EntraTenant:
+    """Return the tenant as it is, if it still says what the pass decided on.
 
     Raises:
         Conflict: it does not.
@@ -22,6 +22,7 @@ async def refuse_outdated(world: World, work: Pass) -> None:
     live = await world.registrations.tenant(work.registration.spec.tenant_ref.name)
     if live is None or (live.spec.grants, live.spec.policy) != rules(work):
         raise Conflict("the tenant's `grants` or `policy` changed before something was written")
+    return live
 
 
 def concerns(action: Action) -> bool:

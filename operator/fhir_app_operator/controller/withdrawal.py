@@ -128,6 +128,6 @@ async def _withdraw(connection: Connection, granted: _Granted, resource_id: str)
     taken = False
     for grant in await connection.permission_grants.of_client(granted.principal_id):
         if grant.resource_id == resource_id and grant.scopes & granted.scopes:
-            await connection.permission_grants.change(grant.id, removed=granted.scopes)
+            await connection.permission_grants.withdraw(grant.id, granted.scopes)
             taken = True
     return taken

@@ -93,9 +93,10 @@ class _MsalHttp:
 
         Every MSAL object would ask for it anew, and a probe makes one for each try.
         """
-        if url not in self._known:
-            self._known[url] = fetch(self._http, "GET", url, **arguments)
-        return self._known[url]
+        found = self._known.get(url)
+        if found is None:
+            found = self._known[url] = fetch(self._http, "GET", url, **arguments)
+        return found
 
     def post(
         self, url: str, data: Mapping[str, Any] | None = None, **arguments: Any

@@ -73,45 +73,46 @@ class PermissionGrants:
         }  # fmt: skip
         await self._write(Call(method="POST", path=_PATH, payload=payload, repeatable=False))
 
-    async def change(
-        self, grant_id: str, *, added: frozenset[str] = frozenset(),
-        removed: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
-        """Put scopes into the grant and take some out; one without any goes.
+    async def scopes(self, grant_id: str) -> frozenset[str]:
+        """Return what the grant holds, to be read right before `set_scopes`.
 
-        Graph takes all scopes at once and knows no precondition here, so what the grant holds is
-        read right before: an administrator who consents in between loses nothing, unless it is in
-        the very moment between the read and the write.
+        Graph takes all scopes at once, and knows no precondition here: who consents later than this
+        read, or where its replica cannot see it yet, loses it.
 
         Raises:
-            Waiting: `NotYetReplicated`, it is not there any more, and scopes were to be added.
+            Waiting: `NotYetReplicated`, it is not there any more, or not yet.
             Stalled: `PermissionDenied`.
         """
         path = f"{_PATH}/{quoted(grant_id)}"
-        held = await self._scopes(path)
-        if held is None:
-            if added:
-                raise unseen()
-            return
-        after = (held | added) - removed
-        if not after:
-            await self._delete(path)
-        elif after != held:
-            await self._write(Call(method="PATCH", path=path, payload={"scope": _joined(after)}))
-
-    async def _scopes(self, path: str) -> frozenset[str] | None:
-        """Return what the grant holds; None if there is none."""
         try:
             body = await self._graph.get(path)
         except Refused as refused:
             raise _unreadable(refused) from None
-        return None if body is None else parse(_Grant, body, f"GET {path}").to_model().scopes
+        if body is None:
+            raise unseen()
+        return parse(_Grant, body, f"GET {path}").to_model().scopes
 
-    async def _delete(self, path: str) -> None:
+    async def set_scopes(self, grant_id: str, scopes: frozenset[str]) -> None:
+        """Let the grant hold `scopes` and nothing else; without any, it goes.
+
+        Sent even if the grant seems to hold just that: the read may have been behind.
+
+        Raises:
+            Waiting: `NotYetReplicated`, it is not there any more.
+            Stalled: `PermissionDenied`.
+        """
+        path = f"{_PATH}/{quoted(grant_id)}"
+        if scopes:
+            await self._write(Call(method="PATCH", path=path, payload={"scope": _joined(scopes)}))
+            return
         try:
             await self._graph.send(Call(method="DELETE", path=path))
         except Refused as refused:
             raise denied(refused, "consent cannot be withdrawn", WRITE) from None
+
+    async def withdraw(self, grant_id: str, scopes: frozenset[str]) -> None:
+        """Take `scopes` out of the grant; errors as in `scopes` and `set_scopes`."""
+        await self.set_scopes(grant_id, await self.scopes(grant_id) - scopes)
 
     async def _write(self, call: Call) -> None:
         try:

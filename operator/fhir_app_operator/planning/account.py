@@ -261,13 +261,18 @@ def _named(assignment: AppRoleAssignment, own_id: str) -> frozenset[Entry]:
 
 
 def taken_back(account: frozenset[Entry], action: GrantAction, own_id: str) -> frozenset[Entry]:
-    """Return `account` after `action`, as far as that took something back."""
-    match action:
-        case UnassignAppRole():
-            return account - _named(action.assignment, own_id)
-        case WithdrawScopes():
-            return account - {
-                Entry(action.resource_id, None, "scope", value) for value in action.removed
-            }
-        case _:
-            return account
+    """Return `account` after `action`, as far as that took something back for good.
+
+    Scopes stay in it until reads have not shown them for long (`given_up`): the list of a grant is
+    written as a whole, and a later write from a read that was behind brings them back.
+    """
+    if isinstance(action, UnassignAppRole):
+        return account - _named(action.assignment, own_id)
+    return account
+
+
+def withdrawn(action: GrantAction) -> frozenset[Entry]:
+    """Return the scopes that `action` takes back, as the account names them."""
+    if not isinstance(action, WithdrawScopes):
+        return frozenset()
+    return frozenset(Entry(action.resource_id, None, "scope", value) for value in action.removed)

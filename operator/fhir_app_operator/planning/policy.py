@@ -161,18 +161,19 @@ def refuse(desired: Desired, application: Application | None, actions: Iterable[
     Raises:
         Stalled: `PolicyViolation`. An application that would break the policy is not even created.
     """
+    before = application or Application(object_id="", app_id="")
     for action in actions:
         match action:
             case CreateApplication():
                 fresh = desired.violations
             case UpdateApplication():
-                before = application or Application(object_id="", app_id="")
                 after = before.with_changes(action.changes)
                 fresh = tuple(
                     each
                     for each in desired.violations
                     if each.is_in(after) and not each.is_in(before)
                 )
+                before = after
             case _:
                 continue
         if fresh:
