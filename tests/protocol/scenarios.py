@@ -60,8 +60,8 @@ class Scenario:
     within: timedelta = HOUR
     crowded: timedelta = timedelta(0)
     heals: timedelta = HOUR
-    lag: timedelta = timedelta(seconds=10)
-    """How far reads and sign-ins are behind the directory's writes."""
+    lag: timedelta = timedelta(seconds=5)
+    """How far reads and sign-ins are behind the directory's writes: longer than a restart takes."""
 
 
 def _create(kind):

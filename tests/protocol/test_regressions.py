@@ -1,6 +1,8 @@
 """What the enumeration found once, by name: the calls that were struck, not their numbers."""
 
 import functools
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +16,7 @@ EFFECTS = (Fault.CRASH_AFTER, Fault.LOST, Fault.ERROR_AFTER, Zombie(1), Zombie(1
 
 def struck(name, call, fault):
     """Play a story with `fault` at the first call that begins with `call`."""
-    scenario = SCENARIOS[name]
+    scenario = replace(SCENARIOS[name], lag=timedelta(seconds=10))
     number = next(e.number for e in run(scenario).history if str(e.call).startswith(call))
     return run(scenario, {number: fault})
 
