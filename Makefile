@@ -30,7 +30,7 @@ sandbox: $(INSTALLED)  ## a cluster, an emulated Entra and the operator, until C
 
 test: $(INSTALLED)  ## all tests (PYTEST_ARGS="-k name")
 	$(RUN)/python -m dev.cluster build
-	$(RUN)/pytest -n 2 --dist=loadgroup $(PYTEST_ARGS)
+	$(RUN)/pytest -n 3 --dist=loadgroup $(PYTEST_ARGS)
 
 test-clients: $(CLIENTS)/.installed  ## real clients: Azure CLI (400 MB, apart), Spring Boot (with Java 17 and Maven)
 	$(RUN)/python -m dev.cluster build
