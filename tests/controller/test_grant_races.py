@@ -56,6 +56,21 @@ async def test_what_an_administrator_consents_to_meanwhile_is_kept(lab, before, 
     assert (await consented(lab, name))[resource] == {*after, "export"}
 
 
+async def test_scopes_are_swapped_in_one_pass_though_reads_are_behind(lab):
+    permit(lab, *CONSENT)
+    await opt_in(lab)
+    url = f"https://{lab.namespace}.clinic.example"
+    await lab.ready("Resource", resource={"url": url, "scopes": {"custom": SCOPES}})
+    name = await lab.ready("Confidential", consent="Admin", scopes=["read", "write"])
+    await settled_later(lab, name)
+    lab.emulator.directory.store.lag = timedelta(minutes=1)
+    await lab.patch("fhirapp", name, {"spec": {"scopes": ["read", "export"]}})
+    await lab.reconcile(name)
+    lab.pass_time(timedelta(minutes=2))
+    resource, _ = await ids(lab, SERVER)
+    assert (await consented(lab, name))[resource] == {"read", "export"}
+
+
 async def test_a_server_that_shuts_a_namespace_out_meanwhile_is_granted_nothing_on(lab):
     permit(lab, *ROLES)
     await opt_in(lab)

@@ -53,7 +53,7 @@ async def carry_out(
         work.granting, sent = action, False
         try:
             await _refuse_outdated(world, work, connection, action)
-            before = await _before(connection, action)
+            before = await _before(work, connection, action)
             sent = True
             await _send(work, connection, action, before)
         except (Conflict, NotLeading):
@@ -144,16 +144,23 @@ async def apply(work: Pass, connection: Connection, action: GrantAction) -> None
     Raises:
         Stalled, Waiting: by consequence.
     """
-    await _send(work, connection, action, await _before(connection, action))
+    await _send(work, connection, action, await _before(work, connection, action))
 
 
-async def _before(connection: Connection, action: GrantAction) -> frozenset[str]:
-    """Return the scopes of the grant that `action` is to change, as late as can be."""
-    match action:
-        case ConsentToScopes(grant_id=str(grant_id)) | WithdrawScopes(grant_id=str(grant_id)):
-            return await connection.permission_grants.scopes(grant_id)
-        case _:
-            return frozenset()
+async def _before(work: Pass, connection: Connection, action: GrantAction) -> frozenset[str]:
+    """Return the scopes of the grant that `action` is to change, as late as can be.
+
+    With what this pass has done to the grant already: the read may come from a replica behind.
+    """
+    if not isinstance(action, ConsentToScopes | WithdrawScopes) or action.grant_id is None:
+        return frozenset()
+    scopes = await connection.permission_grants.scopes(action.grant_id)
+    for done in work.granted:
+        if isinstance(done, WithdrawScopes) and done.grant_id == action.grant_id:
+            scopes -= done.removed
+        elif isinstance(done, ConsentToScopes) and done.grant_id == action.grant_id:
+            scopes |= done.added
+    return scopes
 
 
 async def _send(
