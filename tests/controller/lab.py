@@ -180,8 +180,9 @@ class Lab:
                     content_type=MERGE_PATCH)
         )  # fmt: skip
 
-    async def events(self, name):
-        path = f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"
+    async def events(self, name, namespace=None):
+        """Events about an object; those about a tenant are in the namespace `default`."""
+        path = f"/apis/events.k8s.io/v1/namespaces/{namespace or self.namespace}/events"
         found = (await self.api.get(path, "events"))["items"]
         return [e for e in found if e["regarding"]["name"] == name]
 

@@ -7,7 +7,15 @@ import pytest
 
 from entra_emulator.directory import permissions
 from tests.controller.meddling import before_grant, meddled
-from tests.controller.test_grants import CONSENT, ROLES, consented, ids, opt_in, permit
+from tests.controller.test_grants import (
+    CONSENT,
+    ROLES,
+    consented,
+    ids,
+    opt_in,
+    permit,
+    settle_later,
+)
 from tests.controller.test_references import SERVER, across, allow, allowing
 
 pytestmark = pytest.mark.control_plane
@@ -16,12 +24,6 @@ SCOPES = [
     {"value": value, "adminConsentDisplayName": value, "adminConsentDescription": value}
     for value in ("read", "write", "export")
 ]
-
-
-async def settled_later(lab, name):
-    for _ in range(3):  # the directory may hide a young client
-        lab.pass_time(timedelta(minutes=2))
-        await lab.settle(name)
 
 
 async def consent_by_hand(lab, name, scope):
@@ -46,12 +48,12 @@ async def test_what_an_administrator_consents_to_meanwhile_is_kept(lab, before, 
     url = f"https://{lab.namespace}.clinic.example"
     await lab.ready("Resource", resource={"url": url, "scopes": {"custom": SCOPES}})
     name = await lab.ready("Confidential", consent="Admin", scopes=before)
-    await settled_later(lab, name)
+    await settle_later(lab, name)
     await lab.patch("fhirapp", name, {"spec": {"scopes": after}})
     busy, meddler = before_grant(lab, name, partial(consent_by_hand, lab, name, "export"))
     await busy.reconcile(name)
     assert meddler.left == 0
-    await settled_later(lab, name)
+    await settle_later(lab, name)
     resource, _ = await ids(lab, SERVER)
     assert (await consented(lab, name))[resource] == {*after, "export"}
 
@@ -62,7 +64,7 @@ async def test_scopes_are_swapped_in_one_pass_though_reads_are_behind(lab):
     url = f"https://{lab.namespace}.clinic.example"
     await lab.ready("Resource", resource={"url": url, "scopes": {"custom": SCOPES}})
     name = await lab.ready("Confidential", consent="Admin", scopes=["read", "write"])
-    await settled_later(lab, name)
+    await settle_later(lab, name)
     lab.emulator.directory.store.lag = timedelta(minutes=1)
     await lab.patch("fhirapp", name, {"spec": {"scopes": ["read", "export"]}})
     await lab.reconcile(name)

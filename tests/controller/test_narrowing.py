@@ -13,6 +13,7 @@ from tests.controller.test_grants import (
     held,
     opt_in,
     permit,
+    settle_later,
 )
 from tests.controller.test_hostile import forge
 from tests.controller.test_withdrawal import assigned
@@ -76,9 +77,7 @@ async def test_scopes_are_taken_back_from_one_that_is_suspended(lab):
     await opt_in(lab)
     await lab.ready("Resource")
     name = await lab.ready("Confidential", consent="Admin")
-    for _ in range(3):  # the directory may hide a young client
-        lab.pass_time(timedelta(minutes=2))
-        await lab.settle(name)
+    await settle_later(lab, name)
     await suspend(lab, name)
     await opt_in(lab, allowed=[])
     await lab.settle(name)

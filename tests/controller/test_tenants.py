@@ -34,12 +34,7 @@ async def test_a_tenant_is_ready_when_the_operator_can_sign_in(lab):
 async def test_events_tell_when_the_sign_in_turns(lab):
     await lab.tenants.reconcile(lab.tenant)
     await lab.tenants.reconcile(lab.tenant)
-    path = "/apis/events.k8s.io/v1/namespaces/default/events"
-    found = [
-        event
-        for event in (await lab.api.get(path, "events"))["items"]
-        if event["regarding"]["name"] == lab.tenant
-    ]
+    found = await lab.events(lab.tenant, namespace="default")
     assert [(e["type"], e["reason"]) for e in found] == [("Normal", "Succeeded")]
     assert found[0]["regarding"]["kind"] == "EntraTenant"
     conditions = (await lab.read("tenant", lab.tenant))["status"]["conditions"]

@@ -38,8 +38,9 @@ async def settle(world: World, work: Pass, connection: Connection) -> bool:
     wanted, status = work.wanted().grants, work.registration.status
     if not wanted.apis and not wanted.assignments and not status.grants:
         url = _url(work, connection)
-        said = grants.report(wanted, ObservedGrants(), url)
-        work.consent = said if wanted.concerns_users else None
+        work.consent = (
+            grants.report(wanted, ObservedGrants(), url) if wanted.concerns_users else None
+        )
         work.consent_read = True
         return True
     if not await _is_due(world, work, connection):

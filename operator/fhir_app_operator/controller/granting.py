@@ -42,11 +42,11 @@ async def carry_out(
         Stalled, Waiting: the first failure, once all was tried.
     """
     own_id = work.observed.service_principal_id or NEW_ID
-    known = accounts.entries(observed.recorded)
+    known = left = accounts.entries(observed.recorded)
     if actions:
         intended = accounts.intended(observed.recorded, actions)
         await _record_intent(world, work, intended)
-        observed = replace(observed, recorded=intended)
+        left = accounts.entries(intended)
     failure: OperatorError | None = None
     not_granted: frozenset[Entry] = frozenset()
     for action in actions:
@@ -65,11 +65,9 @@ async def carry_out(
             continue
         work.granted.append(action)
         observed = grants.fold(observed, action)
-        taken = accounts.taken_back(accounts.entries(observed.recorded), action, own_id)
-        observed = replace(observed, recorded=accounts.records(taken))
+        left = accounts.taken_back(left, action, own_id)
     # What an administrator may grant from here on must not be taken for ours.
-    left = accounts.entries(observed.recorded) - not_granted
-    work.grants = accounts.records(left)
+    work.grants = accounts.records(left - not_granted)
     if failure is not None:
         raise failure
     work.granting = None

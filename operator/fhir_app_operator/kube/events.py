@@ -69,12 +69,12 @@ class Events:
     async def _first(
         self, regarding: Regarding, notice: Notice, key: tuple[str, ...], now: datetime
     ) -> None:
-        meta = regarding.metadata
+        meta, namespace = regarding.metadata, _namespace(regarding)
         name = f"{meta.name}.{int(now.timestamp() * 1_000_000):x}"
         document = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": name, "namespace": meta.namespace or _OF_CLUSTER},
+            "metadata": {"name": name, "namespace": namespace},
             "eventTime": micro_time(now),
             "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
             "reportingInstance": self._instance,
@@ -91,7 +91,7 @@ class Events:
                 "resourceVersion": meta.resource_version,
             },
         }
-        await self._send("POST", meta.namespace or _OF_CLUSTER, "", document)
+        await self._send("POST", namespace, "", document)
         self._series[key] = _Series(name, 1, now)
         while len(self._series) > _REMEMBERED:
             self._series.popitem(last=False)
@@ -100,8 +100,7 @@ class Events:
         known.count += 1
         known.last = now
         series = {"count": known.count, "lastObservedTime": micro_time(now)}
-        namespace = regarding.metadata.namespace or _OF_CLUSTER
-        await self._send("PATCH", namespace, f"/{known.name}", {"series": series})
+        await self._send("PATCH", _namespace(regarding), f"/{known.name}", {"series": series})
 
     async def _send(self, method: str, namespace: str, name: str, body: dict[str, Any]) -> None:
         path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events{name}"
@@ -109,6 +108,10 @@ class Events:
         await self._api.send(
             Request(method=method, path=path, what="Event", body=body, content_type=content_type)
         )
+
+
+def _namespace(regarding: Regarding) -> str:
+    return regarding.metadata.namespace or _OF_CLUSTER
 
 
 def _kind(regarding: Regarding) -> str:

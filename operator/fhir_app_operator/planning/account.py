@@ -129,9 +129,7 @@ def given(action: GrantAction) -> frozenset[Entry]:
             role = Entry(action.resource_id, action.principal_id, "role", action.app_role_id)
             return frozenset({role})
         case ConsentToScopes():
-            return frozenset(
-                Entry(action.resource_id, None, "scope", value) for value in action.added
-            )
+            return _scopes(action.resource_id, action.added)
         case _:
             return frozenset()
 
@@ -149,12 +147,8 @@ def intended(
 def shown(observed: ObservedGrants, own_id: str) -> frozenset[Entry]:
     """Return what reads show, or this pass made, as the account may name it."""
     roles = (_named(each, own_id) for each in observed.assignments)
-    scopes = (
-        Entry(grant.resource_id, None, "scope", value)
-        for grant in observed.consents
-        for value in grant.scopes
-    )
-    return frozenset(scopes).union(*roles)
+    scopes = (_scopes(grant.resource_id, grant.scopes) for grant in observed.consents)
+    return frozenset[Entry]().union(*roles, *scopes)
 
 
 def missed(
@@ -275,4 +269,9 @@ def withdrawn(action: GrantAction) -> frozenset[Entry]:
     """Return the scopes that `action` takes back, as the account names them."""
     if not isinstance(action, WithdrawScopes):
         return frozenset()
-    return frozenset(Entry(action.resource_id, None, "scope", value) for value in action.removed)
+    return _scopes(action.resource_id, action.removed)
+
+
+def _scopes(resource_id: str, values: Iterable[str]) -> frozenset[Entry]:
+    """Scopes of one API, which only the registration's own service principal holds."""
+    return frozenset(Entry(resource_id, None, "scope", value) for value in values)

@@ -122,17 +122,17 @@ def allowed_only(found: Iterable[Asked], broken: Iterable[Violation]) -> tuple[A
     return tuple(
         replace(
             api,
-            app_roles=_without(api.app_roles, api.role_access, barred),
-            scopes=_without(api.scopes, api.scope_access, barred),
+            app_roles=_without(api.role_access, barred),
+            scopes=_without(api.scope_access, barred),
         )
         for api in found
     )
 
 
 def _without(
-    ids: Mapping[str, str], access: Mapping[str, ResourceAccess], barred: frozenset[ResourceAccess]
+    access: Mapping[str, ResourceAccess], barred: frozenset[ResourceAccess]
 ) -> dict[str, str]:
-    return {value: each for value, each in ids.items() if access[value] not in barred}
+    return {value: each.id for value, each in access.items() if each not in barred}
 
 
 def barred_access(broken: Iterable[Violation]) -> frozenset[ResourceAccess]:
